@@ -1,0 +1,134 @@
+"""Results of one movie, or the truth of a simulated one: tables and label images."""
+
+from __future__ import annotations
+
+import tempfile
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from migradetect.errors import TableError
+from migradetect.tables import TABLES, empty_table, validate_table
+
+__all__ = ["LABEL_NAMES", "MOVIE_TABLES", "LabelStack", "Results"]
+
+#: Tables of one movie, in the order of the documentation. ``movies`` belongs to a batch.
+MOVIE_TABLES = tuple(name for name in TABLES if name != "movies")
+#: Label image stacks of one movie.
+LABEL_NAMES = ("cells", "fibers", "migrasomes")
+
+
+class LabelStack:
+    """Label planes, compressed in an anonymous temporary file, so that memory does not grow with the frames.
+
+    Parameters
+    ----------
+    shape_yx : tuple of int
+        Rows and columns of a plane.
+    """
+
+    def __init__(self, shape_yx: tuple[int, int]) -> None:
+        self.shape_yx = shape_yx
+        self._file = tempfile.TemporaryFile(prefix="migradetect-labels-")  # noqa: SIM115 (lives as long as the stack)
+        self._places: list[tuple[int, int]] = []
+
+    def append(self, plane: NDArray[Any]) -> None:
+        """Add the plane of the next frame; integer labels, shape (Y, X), 0 is background."""
+        if plane.shape != self.shape_yx:
+            raise TableError(f"label plane: expected shape {self.shape_yx}, got {plane.shape}")
+        # level 1: label images are mostly flat, so more effort buys nothing
+        packed = zlib.compress(np.ascontiguousarray(plane, dtype=np.uint32).tobytes(), 1)
+        start = self._file.seek(0, 2)
+        self._file.write(packed)
+        self._places.append((start, len(packed)))
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def __getitem__(self, frame: int) -> NDArray[np.uint32]:
+        start, size = self._places[frame]
+        self._file.seek(start)
+        return np.frombuffer(zlib.decompress(self._file.read(size)), dtype=np.uint32).reshape(self.shape_yx).copy()
+
+    def __iter__(self) -> Iterator[NDArray[np.uint32]]:
+        return (self[frame] for frame in range(len(self)))
+
+    def close(self) -> None:
+        """Release the temporary file."""
+        self._file.close()
+
+    def __del__(self) -> None:
+        self._file.close()
+
+
+@dataclass
+class Results:
+    """Tables and label images of one movie.
+
+    Parameters
+    ----------
+    movie_id : str
+        Movie the results belong to.
+    tables : dict of str to pandas.DataFrame
+        Every table of :data:`MOVIE_TABLES`; absent ones are empty.
+    labels : dict of str to LabelStack
+        Label planes by name (cells, fibers, migrasomes); may be empty.
+    provenance : dict
+        Calibration, parameters, versions and timings, as in ``movie.json``.
+    """
+
+    movie_id: str
+    tables: dict[str, pd.DataFrame] = field(default_factory=dict)
+    labels: dict[str, LabelStack] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for name in MOVIE_TABLES:
+            if name not in self.tables:
+                self.tables[name] = empty_table(name)
+            validate_table(name, self.tables[name])
+
+    @property
+    def frames(self) -> pd.DataFrame:
+        """One row per frame."""
+        return self.tables["frames"]
+
+    @property
+    def cells(self) -> pd.DataFrame:
+        """One row per cell per frame."""
+        return self.tables["cells"]
+
+    @property
+    def fibers(self) -> pd.DataFrame:
+        """One row per fiber per frame."""
+        return self.tables["fibers"]
+
+    @property
+    def migrasomes(self) -> pd.DataFrame:
+        """One row per migrasome per frame in which it exists."""
+        return self.tables["migrasomes"]
+
+    @property
+    def candidates(self) -> pd.DataFrame:
+        """One row per linked spot that was not accepted, with the reason."""
+        return self.tables["candidates"]
+
+    @property
+    def site_traces(self) -> pd.DataFrame:
+        """One row per migrasome site per frame, also before birth and after the end."""
+        return self.tables["site_traces"]
+
+    @property
+    def tracks(self) -> pd.DataFrame:
+        """One row per migrasome."""
+        return self.tables["tracks"]
+
+    @property
+    def cell_summary(self) -> pd.DataFrame:
+        """One row per cell."""
+        return self.tables["cell_summary"]
