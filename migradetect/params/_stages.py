@@ -1,0 +1,179 @@
+"""One frozen model per stage: the only home of defaults.
+
+Every threshold is in SNR units or micrometres, so one preset serves all cameras and pixel sizes. Each help text says
+what the value does and when to raise or lower it.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = [
+    "AssignParams",
+    "CellParams",
+    "FiberParams",
+    "GrowthParams",
+    "InputParams",
+    "JudgeParams",
+    "LinkingParams",
+    "OpticsParams",
+    "Params",
+    "PhotometryParams",
+    "PreprocessParams",
+    "RegistrationParams",
+    "SpotParams",
+    "StageParams",
+]
+
+
+class StageParams(BaseModel):
+    """Base of the parameters of one stage: frozen, and unknown names are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class InputParams(StageParams):
+    """How the files are read; anything not given is taken from the file."""
+
+    axes: str | None = Field(None, description="Axes of a plain TIFF, such as TCYX; default: as the file says.")
+    channels: tuple[str, ...] | None = Field(
+        None, description="Role of each channel in order, such as tspan4,wga; default: from the channel names."
+    )
+    projection: Literal["max", "sum"] | None = Field(
+        None, description="How a z-stack becomes one plane; counts in the literature are made on sums."
+    )
+    pixel_size_um: float | None = Field(None, gt=0, description="Edge of a pixel in um; overrides the file.")
+    frame_interval_s: float | None = Field(None, gt=0, description="Seconds between frames; overrides the file.")
+    pattern: str | None = Field(None, description="Regular expression with named groups for file-per-frame sequences.")
+
+
+class OpticsParams(StageParams):
+    """What the microscope does to a point."""
+
+    psf_fwhm_um: float | None = Field(
+        None,
+        gt=0.05,
+        lt=2,
+        description="Full width at half maximum of the PSF in um; default: measured on the fibers, which are narrower "
+        "than any PSF.",
+    )
+
+
+class PreprocessParams(StageParams):
+    """Background, noise and the averaging of registered neighbours."""
+
+    background_um: float = Field(
+        6.0, gt=1, le=50, description="Scale of the local background in um; raise it if large migrasomes look hollow."
+    )
+    average_frames: int = Field(
+        2,
+        ge=0,
+        le=10,
+        description="Registered neighbours averaged on each side; raise it for dim movies, lower it for intervals over "
+        "5 min.",
+    )
+
+
+class RegistrationParams(StageParams):
+    """Stage drift."""
+
+    enabled: bool = Field(True, description="Correct stage drift; switch it off only if the movie is registered.")
+    max_jump_um: float = Field(20.0, gt=0, description="Largest jump between two frames in um that is believed.")
+
+
+class CellParams(StageParams):
+    """Cell bodies."""
+
+    min_area_um2: float = Field(
+        120.0, gt=0, description="Smallest body in um2; lower it for small cells, raise it if debris counts as cells."
+    )
+    min_snr: float = Field(
+        3.0, gt=0, description="Smallest smoothed body signal over noise; lower it for dim cells, raise it in haze."
+    )
+    smoothing_um: float = Field(0.4, gt=0, description="Gaussian sigma in um before the outline is drawn.")
+    opening_um: float = Field(
+        1.6, gt=0, description="Parts narrower than twice this are fibers or migrasomes, not body; in um."
+    )
+    split_um: float = Field(
+        2.5, gt=0, description="Depth of a neck in um that parts touching cells; raise it if cells are cut in pieces."
+    )
+
+
+class FiberParams(StageParams):
+    """Retraction fibers."""
+
+    low_snr: float = Field(2.5, gt=0, description="Ridge SNR down to which a fiber is followed.")
+    high_snr: float = Field(5.0, gt=0, description="Ridge SNR that a fiber must reach somewhere; raise it in clutter.")
+    min_length_um: float = Field(3.0, gt=0, description="Shortest fiber in um.")
+    max_gap_um: float = Field(1.5, ge=0, description="Longest gap along a line in um that is bridged.")
+
+
+class SpotParams(StageParams):
+    """Candidates: found generously, judged later."""
+
+    min_diameter_um: float = Field(0.5, gt=0, description="Smallest migrasome in um.")
+    max_diameter_um: float = Field(3.5, gt=0, description="Largest migrasome in um.")
+    min_snr: float = Field(4.0, gt=0, description="Smallest blob SNR of a candidate; lower it only with the judge on.")
+    max_per_frame: int = Field(5000, gt=0, description="More candidates than this in a frame are cut, with a warning.")
+
+
+class LinkingParams(StageParams):
+    """Linking over time, in drift-corrected coordinates."""
+
+    search_range_um: float = Field(
+        0.6, gt=0, description="Largest displacement of an anchored spot between frames in um."
+    )
+    memory_frames: int = Field(3, ge=0, description="Frames for which a spot may be lost.")
+    cell_max_speed_um_per_min: float = Field(5.0, gt=0, description="Fastest cell in um per min.")
+    cell_memory_frames: int = Field(2, ge=0, description="Frames for which a cell may be lost.")
+
+
+class JudgeParams(StageParams):
+    """Which linked candidates are migrasomes."""
+
+    min_score: float = Field(
+        0.5, ge=0, le=1, description="Accepted from this score on; raise it for fewer false ones, lower it to miss fewer."
+    )
+    min_duration_min: float = Field(
+        8.0, ge=0, description="Shorter ones are called transient; applied where the movie is long enough."
+    )
+
+
+class PhotometryParams(StageParams):
+    """Forced photometry at each accepted site."""
+
+    min_snr: float = Field(3.0, gt=0, description="A migrasome exists in a frame from this SNR on.")
+
+
+class AssignParams(StageParams):
+    """Parent cell and fiber of each migrasome."""
+
+    fiber_reach_um: float = Field(1.0, gt=0, description="A fiber within this distance in um carries the migrasome.")
+    max_cell_distance_um: float = Field(
+        60.0, gt=0, description="Without fiber or history, the nearest cell within this distance in um is the parent."
+    )
+
+
+class GrowthParams(StageParams):
+    """Growth curve of each migrasome."""
+
+    min_points: int = Field(5, ge=4, description="Measured frames that a growth fit needs.")
+
+
+class Params(StageParams):
+    """All parameters of a run."""
+
+    input: InputParams = InputParams()
+    optics: OpticsParams = OpticsParams()
+    preprocess: PreprocessParams = PreprocessParams()
+    registration: RegistrationParams = RegistrationParams()
+    cells: CellParams = CellParams()
+    fibers: FiberParams = FiberParams()
+    spots: SpotParams = SpotParams()
+    linking: LinkingParams = LinkingParams()
+    judge: JudgeParams = JudgeParams()
+    photometry: PhotometryParams = PhotometryParams()
+    assign: AssignParams = AssignParams()
+    growth: GrowthParams = GrowthParams()
