@@ -1,5 +1,6 @@
-"""Parameters of every stage, their defaults and help texts."""
+"""Parameters of every stage: defaults, help texts, presets, TOML files and the environment."""
 
+from migradetect.params._config import ENV_PREFIX, load_params, parse_assignment, preset_names
 from migradetect.params._stages import (
     AssignParams,
     CellParams,
@@ -16,8 +17,10 @@ from migradetect.params._stages import (
     SpotParams,
     StageParams,
 )
+from migradetect.params._toml import to_toml
 
 __all__ = [
+    "ENV_PREFIX",
     "AssignParams",
     "CellParams",
     "FiberParams",
@@ -32,4 +35,8 @@ __all__ = [
     "RegistrationParams",
     "SpotParams",
     "StageParams",
+    "load_params",
+    "parse_assignment",
+    "preset_names",
+    "to_toml",
 ]
