@@ -1,0 +1,9 @@
+"""Score results against truth, simulated or counted by hand.
+
+Arrays and tables in, tables out; nothing is read or written. See :func:`evaluate` for the rules of matching, and the
+``scores_*`` function of each module for the definition of its metrics.
+"""
+
+from migradetect.evaluate.report import POOLED, evaluate, evaluate_many, scores_as_dict
+
+__all__ = ["POOLED", "evaluate", "evaluate_many", "scores_as_dict"]
