@@ -1,0 +1,35 @@
+"""Reading movies, writing and loading results; the only package that knows TIFF."""
+
+from __future__ import annotations
+
+from migradetect.io.atomic import atomic_write_bytes, atomic_write_json, atomic_write_text, to_json
+from migradetect.io.batch_results import BatchResults, load
+from migradetect.io.discovery import find_movies
+from migradetect.io.movie_writing import write_movie
+from migradetect.io.opening import input_hash, open_movie, scan
+from migradetect.io.options import InputOptions, MovieEntry
+from migradetect.io.results_io import StoredLabels, is_complete, load_results, write_results
+from migradetect.io.tables_io import TableFormat, read_table, write_table
+
+__all__ = [
+    "BatchResults",
+    "InputOptions",
+    "MovieEntry",
+    "StoredLabels",
+    "TableFormat",
+    "atomic_write_bytes",
+    "atomic_write_json",
+    "atomic_write_text",
+    "find_movies",
+    "input_hash",
+    "is_complete",
+    "load",
+    "load_results",
+    "open_movie",
+    "read_table",
+    "scan",
+    "to_json",
+    "write_movie",
+    "write_results",
+    "write_table",
+]

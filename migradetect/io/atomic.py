@@ -1,0 +1,104 @@
+"""Files that are either complete or absent."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from migradetect.errors import OutputError
+
+__all__ = ["atomic_write_bytes", "atomic_write_json", "atomic_write_text", "sync", "to_json"]
+
+
+def sync(path: Path) -> None:
+    """Ask the system to put a file or folder on the disk."""
+    if os.name == "nt" and path.is_dir():  # folders can't be opened there
+        return
+    handle = os.open(path, os.O_RDONLY if path.is_dir() or os.name != "nt" else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def atomic_write_bytes(path: str | Path, data: bytes) -> None:
+    """Write a file in one step: a reader sees the old content or the new one, never half of it.
+
+    Parameters
+    ----------
+    path : str or Path
+        Target; its folder must exist.
+    data : bytes
+        Content.
+
+    Raises
+    ------
+    OutputError
+        If the folder can't be written.
+    """
+    path = Path(path)
+    try:
+        handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(name, 0o666 & ~_umask())
+            os.replace(name, path)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+        sync(path.parent)
+    except OSError as error:
+        raise OutputError(
+            f"{path}: expected a place that can be written, got {error.strerror or error}; choose another output folder"
+        ) from error
+
+
+def atomic_write_text(path: str | Path, text: str) -> None:
+    """Write a text file in one step, UTF-8; see :func:`atomic_write_bytes`."""
+    atomic_write_bytes(path, text.encode("utf-8"))
+
+
+def atomic_write_json(path: str | Path, value: Any) -> None:
+    """Write a JSON file in one step; see :func:`to_json`."""
+    atomic_write_text(path, to_json(value))
+
+
+def to_json(value: Any) -> str:
+    """JSON text of plain, numpy, dataclass and pydantic values; what is not finite becomes null."""
+    return json.dumps(_plain(value), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, (str, bool, int)):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, (set, frozenset)):
+        return sorted(map(_plain, value), key=str)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {item.name: _plain(getattr(value, item.name)) for item in dataclasses.fields(value)}
+    if hasattr(value, "model_dump"):
+        return _plain(value.model_dump())
+    if hasattr(value, "tolist"):  # numpy scalars and arrays
+        return _plain(value.tolist())
+    return str(value)
+
+
+def _umask() -> int:
+    # the mask can only be read by setting it; mkstemp alone would leave files that colleagues can't read
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask

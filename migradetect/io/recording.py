@@ -1,0 +1,166 @@
+"""A recording as the file describes it, before roles, projection and the user's calibration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from migradetect.errors import AxesError
+from migradetect.io.options import Kind
+
+__all__ = ["Found", "Recording", "with_axes"]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Calibration found in a file; None where there is none.
+
+    Parameters
+    ----------
+    pixel_size_um, frame_interval_s : float or None
+        Values.
+    pixel_size_source, frame_interval_source : str or None
+        Where they stand.
+    problem : str or None
+        Why a value that is there can't be used.
+    """
+
+    pixel_size_um: float | None = None
+    pixel_size_source: str | None = None
+    frame_interval_s: float | None = None
+    frame_interval_source: str | None = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Planes of one movie with their axes as recorded.
+
+    Parameters
+    ----------
+    path : Path
+        What to call it in messages.
+    kind : str
+        Container.
+    axes : str
+        Letter per axis, ``"TCYX"``; ``"?"`` is an axis the file does not name. Axes of one plane are left out.
+    shape : tuple of int
+        Size of each axis.
+    dtype : str
+        Type of the pixels.
+    files : tuple of Path
+        Every file.
+    file_index, offsets : ndarray, shape ``shape[:-2]``
+        Where each plane lies, see :class:`~migradetect.io.source.TiffSource`.
+    raw, dtypes : tuple
+        Per file, see :class:`~migradetect.io.source.TiffSource`.
+    channel_names : tuple of (str or None)
+        Name of each channel as far as known; empty where none is.
+    found : Found
+        Calibration in the file.
+    """
+
+    path: Path
+    kind: Kind
+    axes: str
+    shape: tuple[int, ...]
+    dtype: str
+    files: tuple[Path, ...]
+    file_index: NDArray[np.int32]
+    offsets: NDArray[np.int64]
+    raw: tuple[bool, ...]
+    dtypes: tuple[str, ...]
+    channel_names: tuple[str | None, ...]
+    found: Found
+
+    def size(self, axis: str) -> int:
+        """Size of an axis; 1 where it is absent."""
+        return self.shape[self.axes.index(axis)] if axis in self.axes else 1
+
+    def in_tcz(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Per-plane values rearranged to the shape (T, C, Z)."""
+        leading = self.axes[:-2]
+        order = [leading.index(axis) for axis in "TCZ" if axis in leading]
+        sizes = tuple(self.size(axis) for axis in "TCZ")
+        return np.ascontiguousarray(values.transpose(order).reshape(sizes))
+
+
+def squeezed(axes: str, shape: tuple[int, ...]) -> tuple[str, tuple[int, ...]]:
+    """Axes and sizes without the leading ones of size 1."""
+    kept = [(axis, size) for axis, size in zip(axes[:-2], shape[:-2], strict=True) if size != 1]
+    return "".join(axis for axis, _ in kept) + axes[-2:], (*(size for _, size in kept), *shape[-2:])
+
+
+def with_axes(recording: Recording, axes: str, n_channels: int | None) -> Recording:
+    """The recording with the axes that the user names.
+
+    Parameters
+    ----------
+    recording : Recording
+        As the file describes it.
+    axes : str
+        Letters out of T, C and Z, then YX. As many as the file has: they rename its axes one by one. More than it has:
+        its planes are divided, the number of channels being that of the given roles.
+    n_channels : int or None
+        Number of roles given by the user.
+
+    Raises
+    ------
+    AxesError
+        If the letters don't fit what the file holds.
+    """
+    letters = axes.strip().upper()
+    leading = letters[:-2]
+    if not letters.endswith("YX") or set(leading) - set("TCZ") or len(set(leading)) != len(leading):
+        raise AxesError(
+            f"{recording.path}: expected --axes of letters out of T, C, Z, each once, ending in YX, got '{axes}'; "
+            "for example --axes TCYX"
+        )
+    have = recording.axes[:-2]
+    sizes = recording.shape[:-2]
+    if len(leading) == len(have):
+        new_sizes = sizes
+    elif leading == "" or len(have) > 1 or (have == "" and n_channels not in (None, 1)):
+        raise _misfit(recording, letters, "name as many axes as it has")
+    elif have == "":
+        new_sizes = (1,) * len(leading)
+    else:
+        new_sizes = _divided(recording, letters, n_channels)
+    shape = new_sizes + recording.shape[-2:]
+    kept_axes, kept_shape = squeezed(letters, shape)
+    same_channels = (
+        "C" not in letters or len(recording.channel_names) == dict(zip(leading, new_sizes, strict=True))["C"]
+    )
+    return replace(
+        recording,
+        axes=kept_axes,
+        shape=kept_shape,
+        file_index=recording.file_index.reshape(kept_shape[:-2]),
+        offsets=recording.offsets.reshape(kept_shape[:-2]),
+        # names belong to the axis that was C; renaming the axes must not move them to another one
+        channel_names=recording.channel_names if same_channels and ("C" in have) == ("C" in kept_axes) else (),
+    )
+
+
+def _divided(recording: Recording, letters: str, n_channels: int | None) -> tuple[int, ...]:
+    """Sizes of the leading axes when one axis of planes holds several."""
+    leading, total = letters[:-2], recording.shape[0]
+    if "C" not in leading or len(leading) != 2:
+        raise _misfit(recording, letters, "the size of Z is not known; save it as OME-TIFF or ImageJ hyperstack")
+    if n_channels is None:
+        raise _misfit(recording, letters, "give the roles as well, for example --channels tspan4,wga")
+    if total % n_channels:
+        raise _misfit(
+            recording, letters, f"{total} planes can't be divided by {n_channels} channels; planes are missing"
+        )
+    other = total // n_channels
+    return tuple(n_channels if axis == "C" else other for axis in leading)
+
+
+def _misfit(recording: Recording, letters: str, remedy: str) -> AxesError:
+    shape = " x ".join(map(str, recording.shape))
+    return AxesError(f"{recording.path}: expected axes {letters}, got {recording.axes} ({shape}); {remedy}")

@@ -1,0 +1,101 @@
+"""Planes read from TIFF files, one at a time, in whichever process asks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+
+from migradetect.errors import ReadError
+from migradetect.io.options import Projection
+from migradetect.io.tiff import DAMAGE, tifffile_complaints
+
+__all__ = ["TiffSource", "read_plane"]
+
+
+@dataclass(frozen=True)
+class TiffSource:
+    """Planes of one movie: where each one lies; nothing is kept open, so it can be sent to a worker.
+
+    Parameters
+    ----------
+    files : tuple of str
+        Files that hold the planes.
+    file_index, offsets : ndarray, shape (T, C, Z)
+        File of each plane, and its place: of the pixels where that file is raw, else of the page's directory.
+    raw : tuple of bool
+        Whether each file stores its pixels uncompressed.
+    dtypes : tuple of str
+        Type of each file's pixels, with byte order.
+    shape_yx : tuple of int
+        Rows and columns.
+    projection : {"max", "sum"} or None
+        How Z becomes one plane.
+    """
+
+    files: tuple[str, ...]
+    file_index: NDArray[np.int32]
+    offsets: NDArray[np.int64]
+    raw: tuple[bool, ...]
+    dtypes: tuple[str, ...]
+    shape_yx: tuple[int, int]
+    projection: Projection | None = None
+
+    def read(self, frame: int, channel: int) -> NDArray[Any]:
+        """Plane of one frame and channel after the projection, shape (Y, X).
+
+        Raises
+        ------
+        ReadError
+            If the file changed or its pixels are damaged.
+        """
+        n_z = self.offsets.shape[2]
+        plane = self._plane(frame, channel, 0)
+        if n_z == 1:
+            return plane
+        if self.projection == "max":
+            for z in range(1, n_z):
+                plane = np.maximum(plane, self._plane(frame, channel, z))
+            return plane
+        # float64 is exact for any sum of 16-bit slices, and the result fits what a frame is handed out as
+        total = plane.astype(np.float64)
+        for z in range(1, n_z):
+            total += self._plane(frame, channel, z)
+        return total.astype(np.float32)
+
+    def _plane(self, frame: int, channel: int, z: int) -> NDArray[Any]:
+        file = int(self.file_index[frame, channel, z])
+        offset = int(self.offsets[frame, channel, z])
+        return read_plane(Path(self.files[file]), offset, self.raw[file], np.dtype(self.dtypes[file]), self.shape_yx)
+
+
+def read_plane(path: Path, offset: int, raw: bool, dtype: np.dtype[Any], shape_yx: tuple[int, int]) -> NDArray[Any]:
+    """One plane of a TIFF file in native byte order; see :class:`TiffSource`."""
+    count = shape_yx[0] * shape_yx[1]
+    remedy = "the file is damaged or changed since it was opened; copy it again"
+    try:
+        if raw:
+            # not a memory map: a file that shrinks under a map kills the process instead of raising
+            plane = np.fromfile(path, dtype=dtype, count=count, offset=offset)
+            if plane.size != count:
+                raise ReadError(f"{path}: expected {count} pixels at byte {offset}, got {plane.size}; {remedy}")
+            plane = plane.reshape(shape_yx)
+        else:
+            with tifffile_complaints() as lines, tifffile.TiffFile(path, _multifile=False) as tif:
+                tif.filehandle.seek(offset)
+                # going straight to the directory spares walking the chain of all pages before it
+                plane = tifffile.TiffPage(tif, 0).asarray()
+                if lines:
+                    raise ReadError(f"{path}: expected an intact page at byte {offset}, got '{lines[0]}'; {remedy}")
+            if plane.shape != shape_yx:
+                raise ReadError(f"{path}: expected a page of {shape_yx} at byte {offset}, got {plane.shape}; {remedy}")
+    except ReadError:
+        raise
+    except DAMAGE as error:
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise ReadError(f"{path}: expected an intact page at byte {offset}, got '{reason}'; {remedy}") from error
+    return plane.astype(dtype.newbyteorder("="), copy=False)
