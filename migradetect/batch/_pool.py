@@ -1,0 +1,222 @@
+"""A pool of spawned processes that stops within seconds and survives the death of a worker."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import logging.handlers
+import multiprocessing
+import os
+import queue as queues
+import signal
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any
+
+from migradetect.batch._job import Event, Job, Outcome
+from migradetect.batch._worker import INTERRUPTED, analyze_job
+
+__all__ = ["run_in_executor", "run_in_pool"]
+
+#: Seconds that running movies get to stop by themselves after the user asked to stop.
+GRACE_S = 2.0
+_POLL_S = 0.1
+_DIED = (
+    "the worker process died, most likely killed for want of memory; give fewer --workers, or crop the movie in "
+    "space or time"
+)
+
+# set once in each worker process
+_reports: Any = None
+_stop: Any = None
+
+
+def run_in_pool(
+    jobs: Sequence[Job], workers: int, report: Callable[[Event], None], cancel: Callable[[], bool]
+) -> Generator[Outcome, None, None]:
+    """Analyse movies in spawned processes; outcomes come as they are ready.
+
+    Parameters
+    ----------
+    jobs : sequence of Job
+        Movies.
+    workers : int
+        Number of processes.
+    report : callable
+        Takes an :class:`Event`; called in this thread.
+    cancel : callable
+        Returns True once the user asked to stop.
+
+    Yields
+    ------
+    Outcome
+        One per job.
+    """
+    waiting = {job.entry.movie_id: job for job in jobs}
+    while waiting:
+        started: set[str] = set()
+        for outcome in _one_pool(list(waiting.values()), workers, report, cancel, started):
+            del waiting[outcome.movie_id]
+            yield outcome
+        # What remains was lost with a pool whose worker died. The movies it was at are the suspects: each is tried once
+        # more by itself, so that one movie that is too large can't take the others along.
+        suspects = sorted(started & waiting.keys()) or list(waiting)[:1]
+        for movie_id in suspects:
+            job = waiting.pop(movie_id)
+            alone = list(_one_pool([job], 1, report, cancel, set()))
+            yield alone[0] if alone else Outcome(movie_id, "failed", _DIED, row={"path": str(job.entry.path)})
+
+
+def _one_pool(
+    jobs: Sequence[Job],
+    workers: int,
+    report: Callable[[Event], None],
+    cancel: Callable[[], bool],
+    started: set[str],
+) -> Generator[Outcome, None, None]:
+    """Outcomes of one pool; fewer than jobs if a worker dies. `started` collects the movies that were begun."""
+    context = multiprocessing.get_context("spawn")
+    reports, stop = context.Queue(), context.Event()
+    before = set(multiprocessing.active_children())
+    pool = ProcessPoolExecutor(min(workers, len(jobs)), context, _start_worker, (reports, stop))
+
+    def drain() -> None:
+        for event in _received(reports):
+            started.add(event.movie_id)
+            report(event)
+
+    try:
+        with _no_interrupt():
+            futures = {pool.submit(_run, job): job for job in jobs}
+        yield from _collect(futures, stop, drain, cancel)
+    finally:
+        # reached at the end, on errors of the caller, and when the caller stops listening
+        stop.set()
+        pool.shutdown(wait=False, cancel_futures=True)
+        _end_processes([child for child in multiprocessing.active_children() if child not in before])
+        reports.cancel_join_thread()
+        reports.close()
+
+
+def _collect(
+    futures: dict[Future[Outcome], Job], stop: Any, drain: Callable[[], None], cancel: Callable[[], bool]
+) -> Generator[Outcome, None, None]:
+    pending = set(futures)
+    deadline: float | None = None
+    while pending:
+        ready, pending = wait(pending, timeout=_POLL_S, return_when=FIRST_COMPLETED)
+        drain()
+        for future in ready:
+            if not future.cancelled() and not isinstance(future.exception(), BrokenProcessPool):
+                yield _result(future, futures[future])
+        if deadline is None and cancel():
+            stop.set()
+            deadline = time.monotonic() + GRACE_S
+            for future in list(pending):
+                if future.cancel():
+                    pending.discard(future)
+                    yield _interrupted(futures[future])
+        if deadline is not None and time.monotonic() > deadline:
+            yield from (_interrupted(futures[future]) for future in pending)
+            return
+
+
+def _result(future: Future[Outcome], job: Job) -> Outcome:
+    error = future.exception()
+    if error is None:
+        return future.result()
+    # analyze_job never raises: this is a job or an outcome that does not pickle, or an executor that failed
+    message = f"unexpected {type(error).__name__}: {' '.join(str(error).split())}"
+    return Outcome(job.entry.movie_id, "failed", message, row={"path": str(job.entry.path)})
+
+
+def _interrupted(job: Job) -> Outcome:
+    return Outcome(job.entry.movie_id, "skipped", INTERRUPTED, row={"path": str(job.entry.path)})
+
+
+def run_in_executor(
+    jobs: Sequence[Job], executor: Executor, cancel: Callable[[], bool]
+) -> Generator[Outcome, None, None]:
+    """Analyse movies in somebody else's executor, such as that of a dask cluster.
+
+    Movies that run when the user asks to stop are left to the executor; their outcome is recorded as interrupted.
+    """
+    futures = {executor.submit(analyze_job, job): job for job in jobs}
+    stop = threading.Event()
+    yield from _collect(futures, stop, lambda: None, cancel)
+
+
+def _received(reports: Any) -> Iterator[Event]:
+    while True:
+        try:
+            item = reports.get_nowait()
+        except queues.Empty:
+            return
+        if isinstance(item, logging.LogRecord):
+            logging.getLogger(item.name).handle(item)
+        else:
+            yield item
+
+
+def _end_processes(children: Sequence[Any]) -> None:
+    """Wait for idle workers to leave; end those that do not."""
+    deadline = time.monotonic() + GRACE_S
+    for child in children:
+        child.join(max(0.0, deadline - time.monotonic()))
+    for child in children:
+        if child.is_alive():
+            child.terminate()
+    for child in children:
+        child.join(GRACE_S)
+        if child.is_alive():
+            child.kill()
+            child.join()
+
+
+@contextlib.contextmanager
+def _no_interrupt() -> Iterator[None]:
+    """Processes that are started inside never see Ctrl-C: the terminal sends it to all, and the parent decides."""
+    if not hasattr(signal, "pthread_sigmask"):  # Windows
+        yield
+        return
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+
+
+def _start_worker(reports: Any, stop: Any) -> None:
+    """Set up a worker process, before the numerical libraries are imported."""
+    global _reports, _stop
+    _reports, _stop = reports, stop
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for name in ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "VECLIB_MAXIMUM", "NUMBA"):
+        os.environ[f"{name}_NUM_THREADS"] = "1"
+    import cv2
+
+    cv2.setNumThreads(1)
+    logger = logging.getLogger("migradetect")
+    logger.setLevel(logging.INFO)
+    # warnings and log lines travel to the parent's log file: nothing but the parent writes to the console
+    handler = logging.handlers.QueueHandler(reports)
+    for name in ("migradetect", "py.warnings"):
+        logging.getLogger(name).addHandler(handler)
+        logging.getLogger(name).propagate = False
+    logging.captureWarnings(True)
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+
+
+def _leave_with_parent() -> None:
+    """End this process when the parent is gone, even if that was killed: no orphans."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _run(job: Job) -> Outcome:
+    return analyze_job(job, _reports.put, _stop.is_set)

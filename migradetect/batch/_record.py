@@ -1,0 +1,112 @@
+"""The movies table and ``run.json``: the state of a batch, always complete on disk."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from migradetect._version import __version__
+from migradetect.batch._job import Outcome
+from migradetect.batch._worker import versions
+from migradetect.io import atomic_write_json, write_table
+from migradetect.params import Params
+from migradetect.tables import TABLES, conform_table, empty_table
+
+__all__ = ["BatchRecord"]
+
+
+class BatchRecord:
+    """State of a batch, written after every movie.
+
+    Parameters
+    ----------
+    folder : Path
+        Output folder.
+    params : Params
+        Parameters as resolved.
+    table_format : str
+        ``"parquet"``, ``"csv"`` or ``"both"``.
+    command : str or None
+        Command line, for the record.
+    """
+
+    def __init__(self, folder: Path, params: Params, table_format: str, command: str | None = None) -> None:
+        self._folder = folder
+        self._format = table_format
+        self._rows: dict[str, dict[str, Any]] = {}
+        self._movies: dict[str, dict[str, Any]] = {}
+        self._run: dict[str, Any] = {
+            "migradetect": __version__,
+            "command": command,
+            "status": "running",
+            "started": _now(),
+            "finished": None,
+            "host": socket.gethostname(),
+            "process": os.getpid(),
+            "parameters": params.model_dump(mode="json"),
+            "versions": versions(),
+        }
+
+    def keep(self, movie_ids: Iterable[str]) -> None:
+        """Take over the rows of earlier runs into the same folder, but for the movies of this run."""
+        mine = set(movie_ids)
+        try:
+            earlier = json.loads((self._folder / "run.json").read_text(encoding="utf-8"))["movies"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return
+        for movie_id, item in earlier.items():
+            if movie_id not in mine and isinstance(item, dict) and isinstance(item.get("row"), dict):
+                self._movies[movie_id] = {key: value for key, value in item.items() if key != "row"}
+                self._rows[movie_id] = item["row"]
+
+    def expect(self, paths: dict[str, str]) -> None:
+        """Name the movies that are to come, so that a run that dies leaves a list of what is missing."""
+        for movie_id, path in paths.items():
+            self._movies[movie_id] = {"status": "waiting", "path": path}
+
+    def add(self, outcome: Outcome) -> None:
+        """Record how a movie ended, and write."""
+        row = {"movie_id": outcome.movie_id, "status": outcome.status, "error": outcome.error, **outcome.row}
+        self._rows[outcome.movie_id] = row
+        self._movies[outcome.movie_id] = {
+            "status": outcome.status,
+            "error": outcome.error,
+            "path": outcome.row.get("path"),
+            "input_hash": outcome.input_hash,
+            "resumed": outcome.resumed,
+            "seconds": round(outcome.seconds, 3),
+        }
+        self.write()
+
+    def finish(self, status: str) -> None:
+        """Record the end of the run, and write."""
+        self._run |= {"status": status, "finished": _now()}
+        self.write()
+
+    def movies(self) -> pd.DataFrame:
+        """The movies table."""
+        if not self._rows:
+            return empty_table("movies")
+        names = TABLES["movies"].names
+        rows = [{name: row.get(name) for name in names} for row in self._rows.values()]
+        return conform_table("movies", pd.DataFrame(rows, columns=list(names), dtype=object))
+
+    def write(self) -> None:
+        """Write both files, each in one step."""
+        write_table("movies", self.movies(), self._folder, table_format=self._format)
+        movies = {
+            movie_id: item | ({"row": self._rows[movie_id]} if movie_id in self._rows else {})
+            for movie_id, item in sorted(self._movies.items())
+        }
+        atomic_write_json(self._folder / "run.json", self._run | {"movies": movies})
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

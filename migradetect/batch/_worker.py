@@ -1,0 +1,205 @@
+"""One movie, in whatever process it runs."""
+
+from __future__ import annotations
+
+import json
+import platform
+import time
+import traceback
+from collections.abc import Callable
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from migradetect._version import __version__
+from migradetect.batch._job import AnalyzeFunction, Event, Job, Outcome
+from migradetect.errors import CancelledError, MigradetectError, OutputError
+
+if TYPE_CHECKING:
+    from migradetect.movie import Movie
+    from migradetect.results import Results
+
+__all__ = ["INTERRUPTED", "analyze_job", "versions"]
+
+#: What stands in the movies table for a movie that a stopped run did not finish.
+INTERRUPTED = "interrupted before it was done; run the same command again to continue"
+#: Libraries whose version can change the numbers.
+_LIBRARIES = (
+    "numpy",
+    "scipy",
+    "pandas",
+    "scikit-image",
+    "opencv-python-headless",
+    "numba",
+    "trackpy",
+    "skan",
+    "tifffile",
+)
+
+
+def analyze_job(
+    job: Job, report: Callable[[Event], None] | None = None, cancel: Callable[[], bool] | None = None
+) -> Outcome:
+    """Analyse one movie and write its results; a failure becomes one line, never an exception.
+
+    Parameters
+    ----------
+    job : Job
+        The movie, and where its results go.
+    report : callable, optional
+        Takes an :class:`Event` at the start and at each step.
+    cancel : callable, optional
+        Returns True once the user asked to stop.
+
+    Returns
+    -------
+    Outcome
+    """
+    started = time.perf_counter()
+    movie_id = job.entry.movie_id
+    notify = report or (lambda event: None)
+    notify(Event(movie_id, "start"))
+    base: dict[str, Any] = {"path": str(job.entry.path)}
+    try:
+        return _analyze(job, notify, cancel, started, base)
+    except CancelledError:
+        return Outcome(movie_id, "skipped", INTERRUPTED, row=base)
+    except MigradetectError as error:
+        return Outcome(movie_id, "failed", _one_line(error), row=base)
+    except MemoryError:
+        message = "not enough memory; give fewer --workers or crop the movie"
+        return Outcome(movie_id, "failed", message, traceback.format_exc(), base)
+    except Exception as error:  # noqa: BLE001 (the other movies must go on whatever happened in this one)
+        message = f"unexpected {type(error).__name__}: {_one_line(error)}; details are in migradetect.log"
+        return Outcome(movie_id, "failed", message, traceback.format_exc(), base)
+
+
+def _analyze(
+    job: Job,
+    notify: Callable[[Event], None],
+    cancel: Callable[[], bool] | None,
+    started: float,
+    base: dict[str, Any],
+) -> Outcome:
+    from migradetect.io import input_hash, open_movie, write_results
+
+    if cancel is not None and cancel():
+        raise CancelledError(INTERRUPTED)
+    entry = job.entry
+    digest = input_hash(entry)
+    identity = _identity(job, digest)
+    previous = _previous(job.folder)
+    if not job.force and previous is not None:
+        row = _resumable(job, identity, previous)
+        if row is not None:
+            return Outcome(entry.movie_id, "done", row=row, resumed=True, input_hash=digest)
+    movie = open_movie(entry)
+    base.update(_describe(movie))
+
+    def step(stage: str, done: int, total: int) -> None:
+        notify(Event(entry.movie_id, "step", stage, done, total))
+
+    results = _analysis(job)(movie, job.params, progress=step, cancel=cancel)
+    row = base | _counts(results)
+    seconds = time.perf_counter() - started
+    results.provenance |= identity | {
+        "path": str(entry.path),
+        "versions": versions(),
+        "summary": row,
+        "seconds": round(seconds, 3),
+    }
+    if cancel is not None and cancel():
+        raise CancelledError(INTERRUPTED)
+    step("write", 0, 1)
+    write_results(results, job.folder, table_format=job.table_format)
+    return Outcome(entry.movie_id, "done", row=row, seconds=seconds, input_hash=digest)
+
+
+def _analysis(job: Job) -> AnalyzeFunction:
+    if job.analyze is not None:
+        return job.analyze
+    from migradetect.pipeline import analyze
+
+    return analyze
+
+
+def _identity(job: Job, digest: str) -> dict[str, Any]:
+    """What must be equal for earlier results to be kept."""
+    return {
+        "input_hash": digest,
+        "parameters": job.params.model_dump(mode="json"),
+        "migradetect": __version__,
+        "table_format": job.table_format,
+    }
+
+
+def _previous(folder: Path) -> dict[str, Any] | None:
+    """Provenance of complete earlier results; None where there are none."""
+    from migradetect.io import is_complete
+
+    if not is_complete(folder):
+        return None
+    try:
+        record = json.loads((folder / "movie.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def _resumable(job: Job, identity: dict[str, Any], previous: dict[str, Any]) -> dict[str, Any] | None:
+    """Row of the movies table of results that can be kept; None where the movie is to be analysed again."""
+    same_input = previous.get("input_hash") == identity["input_hash"]
+    if not same_input and previous.get("path") not in (None, str(job.entry.path)):
+        raise OutputError(
+            f"{job.folder}: expected results of {job.entry.path}, got those of {previous['path']}; "
+            "choose another --out, or replace them with --force"
+        )
+    row = previous.get("summary")
+    if isinstance(row, dict) and all(previous.get(key) == value for key, value in identity.items()):
+        return row | {"path": str(job.entry.path)}
+    if (job.folder / "edits.jsonl").exists():
+        raise OutputError(
+            f"{job.folder}: holds corrections made by hand for other parameters or another version; "
+            "choose another --out, or drop them with --force"
+        )
+    return None
+
+
+def _describe(movie: Movie) -> dict[str, Any]:
+    calibration = movie.calibration
+    return {
+        "n_frames": movie.n_frames,
+        "height_px": movie.height,
+        "width_px": movie.width,
+        "channels": ",".join(movie.roles),
+        "pixel_size_um": calibration.pixel_size_um,
+        "pixel_size_source": calibration.pixel_size_source,
+        "frame_interval_s": calibration.frame_interval_s,
+        "frame_interval_source": None if calibration.frame_interval_s is None else calibration.frame_interval_source,
+    }
+
+
+def _counts(results: Results) -> dict[str, Any]:
+    of_frames = results.frames["qc_flags"].dropna().str.split(",").explode()
+    flags = {str(flag) for flag in of_frames if flag} | set(results.provenance.get("qc_flags", ()))
+    return {
+        "n_cells": len(results.cell_summary),
+        "n_migrasomes": len(results.tracks),
+        "qc_flags": ",".join(sorted(flags)),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of migradetect, Python and the libraries that can change the numbers."""
+    found = {"migradetect": __version__, "python": platform.python_version(), "platform": platform.platform()}
+    for name in _LIBRARIES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            # a conda package or another build of OpenCV has another distribution name
+            found[name] = "unknown"
+    return found
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

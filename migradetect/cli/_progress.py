@@ -1,0 +1,99 @@
+"""Progress of a batch: bars on a terminal, plain lines in a log."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+
+from migradetect.cli._console import dash, stderr
+
+if TYPE_CHECKING:
+    from migradetect.batch import Event, Outcome
+
+__all__ = ["progress_display"]
+
+
+@contextlib.contextmanager
+def progress_display(n_movies: int) -> Iterator[Callable[[Event], None]]:
+    """Show progress on stderr while the block runs.
+
+    Parameters
+    ----------
+    n_movies : int
+        Movies to come.
+
+    Yields
+    ------
+    callable
+        Takes the events of :func:`migradetect.batch.run_batch`.
+    """
+    display = _bars if sys.stderr.isatty() else _lines
+    with display(n_movies) as report:
+        yield report
+
+
+def _sentence(outcome: Outcome, index: int, n_movies: int) -> str:
+    head = f"[{index}/{n_movies}] {outcome.movie_id}: "
+    if outcome.status == "failed":
+        return f"{head}FAILED: {outcome.error}"
+    if outcome.status == "skipped":
+        return f"{head}{outcome.error}"
+    counts = f"{dash(outcome.row.get('n_migrasomes'))} migrasomes, {dash(outcome.row.get('n_cells'))} cells"
+    return head + counts + (", kept from an earlier run" if outcome.resumed else f" ({outcome.seconds:.1f} s)")
+
+
+@contextlib.contextmanager
+def _lines(n_movies: int) -> Iterator[Callable[[Event], None]]:
+    console = stderr()
+    finished = 0
+
+    def report(event: Event) -> None:
+        nonlocal finished
+        if event.kind == "start":
+            console.print(f"{event.movie_id}: started", markup=False, soft_wrap=True)
+        if event.kind == "end" and event.outcome is not None:
+            finished += 1
+            console.print(_sentence(event.outcome, finished, n_movies), markup=False, soft_wrap=True)
+
+    yield report
+
+
+@contextlib.contextmanager
+def _bars(n_movies: int) -> Iterator[Callable[[Event], None]]:
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TextColumn("[dim]{task.fields[stage]}"),
+        TimeElapsedColumn(),
+    )
+    finished = 0
+    tasks: dict[str, TaskID] = {}
+    with Progress(*columns, console=stderr(), transient=True) as progress:
+        overall = progress.add_task("[bold]movies", total=n_movies, stage="")
+
+        def report(event: Event) -> None:
+            nonlocal finished
+            if event.kind == "end" and event.outcome is not None:
+                finished += 1
+                if event.movie_id in tasks:
+                    progress.remove_task(tasks.pop(event.movie_id))
+                progress.update(overall, completed=finished)
+                style = {"failed": "red", "skipped": "yellow"}.get(event.outcome.status, "")
+                text = escape(_sentence(event.outcome, finished, n_movies))
+                progress.console.print(f"[{style}]{text}[/]" if style else text, soft_wrap=True)
+                return
+            if event.movie_id not in tasks:
+                tasks[event.movie_id] = progress.add_task(escape(event.movie_id), total=None, stage="")
+            if event.kind == "step":
+                progress.update(
+                    tasks[event.movie_id], completed=event.done, total=event.total or None, stage=event.stage
+                )
+
+        yield report

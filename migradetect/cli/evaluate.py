@@ -1,0 +1,100 @@
+"""``migradetect evaluate``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from migradetect.results import Results
+
+NAME = "evaluate"
+EXAMPLE = "Example: [bold]migradetect evaluate results simulated/truth --out scores.csv[/]"
+
+#: More movies than this are shown only together.
+_MAX_COLUMNS = 5
+
+
+def command(
+    results: Annotated[Path, typer.Argument(help="Output folder of a run, or of one movie.", show_default=False)],
+    truth: Annotated[Path, typer.Argument(help="Folder of truths, or of one movie's truth.", show_default=False)],
+    out: Annotated[Path | None, typer.Option(help="Also write the scores as CSV.", show_default=False)] = None,
+) -> None:
+    """Score results against the truth, object by object."""
+    from migradetect.cli._console import print_note, stdout
+    from migradetect.errors import NoMoviesError
+    from migradetect.evaluate import POOLED, evaluate_many
+    from migradetect.io import atomic_write_text
+
+    found, known = _folders(results), _folders(truth)
+    pairs = [(found[name], known[name]) for name in known if name in found]
+    if not pairs and len(found) == len(known) == 1:
+        # two single folders are meant for each other whatever their names
+        pairs = list(zip(found.values(), known.values(), strict=True))
+    if not pairs:
+        raise NoMoviesError(
+            f"{results}: expected results of {', '.join(known)}, got those of {', '.join(found)}; "
+            "movies are matched by the name of their folder"
+        )
+    missing = [] if len(known) == 1 else sorted(known.keys() - found.keys())
+    for name in missing:
+        print_note(f"{name}: not scored, because {results} has no results for it")
+    scores = evaluate_many(_load(*pair) for pair in pairs)
+    if len(pairs) == 1:
+        scores = scores[scores["movie_id"] != POOLED]
+    show_scores(scores)
+    if out is not None:
+        atomic_write_text(out, scores.to_csv(index=False))
+        stdout().print(f"Scores: {out}", soft_wrap=True)
+
+
+def _load(result_folder: Path, truth_folder: Path) -> tuple[Results, Results, float]:
+    from migradetect.io import load_results
+
+    result, truth = load_results(result_folder), load_results(truth_folder)
+    return result, truth, _pixel_size(result, truth)
+
+
+def _folders(path: Path) -> dict[str, Path]:
+    """Movie folders by name: the folder itself, or those below it."""
+    from migradetect.errors import NoMoviesError
+
+    if (path / "movie.json").exists():
+        return {path.resolve().name: path}
+    if not path.is_dir():
+        raise NoMoviesError(
+            f"{path}: expected a folder of results, got {'a file' if path.exists() else 'nothing'} there"
+        )
+    found = {item.name: item for item in sorted(path.iterdir()) if (item / "movie.json").exists()}
+    if not found:
+        raise NoMoviesError(f"{path}: expected folders with a movie.json, got none; `migradetect run` writes them")
+    return found
+
+
+def _pixel_size(result: Results, truth: Results) -> float:
+    from migradetect.errors import CalibrationError
+
+    for source in (truth.provenance, result.provenance):
+        for place in (source.get("calibration"), source.get("summary"), source):
+            if isinstance(place, dict) and place.get("pixel_size_um"):
+                return float(place["pixel_size_um"])
+    raise CalibrationError(f"{truth.movie_id}: expected a pixel size in movie.json, got none; run again")
+
+
+def show_scores(scores: pd.DataFrame) -> None:
+    """Print one row per metric; one column per movie where they are few, else one for all movies."""
+    from migradetect.cli._console import print_table
+    from migradetect.evaluate import POOLED
+
+    movies = list(dict.fromkeys(scores["movie_id"]))
+    shown = movies if len(movies) <= _MAX_COLUMNS else [POOLED]
+    table = scores.loc[scores["movie_id"] == shown[-1], ["group", "metric", "unit", "n"]].reset_index(drop=True)
+    for movie_id in shown:
+        table[movie_id] = scores.loc[scores["movie_id"] == movie_id, "value"].to_numpy()
+    table["group"] = table["group"].mask(table["group"].duplicated(), "")
+    headings = {"group": "", "metric": "metric"} | {name: name for name in shown} | {"unit": "unit", "n": "n"}
+    print_table(table, headings, digits=3, fold=shown)

@@ -1,0 +1,118 @@
+"""``migradetect run``."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from migradetect.cli import _options as o
+from migradetect.cli._exit import ExitCode
+
+if TYPE_CHECKING:
+    from migradetect.batch import BatchSummary
+
+NAME = "run"
+EXAMPLE = "Example: [bold]migradetect run my_experiment --out results --preset strict --set spots.min_snr=5[/]"
+
+
+class Format(StrEnum):
+    """Files per table."""
+
+    PARQUET = "parquet"
+    CSV = "csv"
+    BOTH = "both"
+
+
+def command(
+    paths: o.Paths,
+    out: Annotated[Path, typer.Option(help="Folder for the results.", show_default=False)],
+    preset: o.Preset = None,
+    config: o.Config = None,
+    assignments: o.Set = None,
+    channels: o.Channels = None,
+    pixel_size_um: o.PixelSize = None,
+    frame_interval_s: o.FrameInterval = None,
+    axes: o.Axes = None,
+    projection: o.Projection = None,
+    pattern: o.Pattern = None,
+    workers: Annotated[str, typer.Option(metavar="N|auto", help="Movies analysed at a time.")] = "auto",
+    force: Annotated[bool, typer.Option("--force", help="Analyse again what is complete.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be analysed.")] = False,
+    table_format: Annotated[Format, typer.Option("--format", help="Files per table.")] = Format.BOTH,
+) -> None:
+    """Analyse every movie of a folder; what is complete already is kept."""
+    from migradetect.io import find_movies, scan
+
+    inputs = {
+        "channels": channels,
+        "pixel_size_um": pixel_size_um,
+        "frame_interval_s": frame_interval_s,
+        "axes": axes,
+        "projection": projection,
+        "pattern": pattern,
+    }
+    n_workers = _workers(workers)
+    params = o.resolve(preset, config, assignments, **inputs)
+    entries = find_movies(paths, o.input_options(params, **inputs))
+    if dry_run:
+        from migradetect.cli.scan import show_scan
+
+        show_scan(scan(entries))
+        return
+    _run(entries, out, params, n_workers, force=force, table_format=table_format.value)
+
+
+def _workers(text: str) -> Any:
+    from migradetect.errors import ParamsError
+
+    if text == "auto":
+        return text
+    if not (text.isascii() and text.isdigit()):
+        raise ParamsError(f"--workers: expected a number of at least 1, or auto, got '{text}'; for example --workers 4")
+    return int(text)
+
+
+def _run(entries: Any, out: Path, params: Any, workers: Any, *, force: bool, table_format: Any) -> None:
+    import shlex
+
+    from migradetect.batch import run_batch
+    from migradetect.cli._progress import progress_display
+    from migradetect.cli._stop import stop_signals
+
+    command_line = shlex.join(["migradetect", *sys.argv[1:]])
+    with stop_signals() as stop, progress_display(len(entries)) as report:
+        summary = run_batch(
+            entries,
+            out,
+            params,
+            workers=workers,
+            force=force,
+            table_format=table_format,
+            progress=report,
+            cancel=stop.is_set,
+            command=command_line,
+        )
+    _finish(summary, stop.exit_code)
+
+
+def _finish(summary: BatchSummary, stop_code: ExitCode | None) -> None:
+    from migradetect.cli._console import print_error, stdout
+    from migradetect.cli.status import show_movies
+
+    ids = [outcome.movie_id for outcome in summary.outcomes]
+    show_movies(summary.movies[summary.movies["movie_id"].isin(ids)])
+    done, failed, skipped = (summary.count(status) for status in ("done", "failed", "skipped"))
+    kept = sum(outcome.resumed for outcome in summary.outcomes)
+    words = [f"{done} done" + (f" ({kept} kept from an earlier run)" if kept else "")]
+    words += [f"{failed} failed"] if failed else []
+    words += [f"{skipped} not done"] if skipped else []
+    stdout().print(f"{', '.join(words)}. Results: {summary.out}", soft_wrap=True)
+    if summary.interrupted:
+        print_error("interrupted; run the same command again to continue")
+        raise typer.Exit(stop_code or ExitCode.INTERRUPTED)
+    if failed:
+        raise typer.Exit(ExitCode.SOME_FAILED if done else ExitCode.ALL_FAILED)

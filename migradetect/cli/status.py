@@ -1,0 +1,120 @@
+"""``migradetect status``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from migradetect.cli._exit import ExitCode
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+NAME = "status"
+EXAMPLE = "Example: [bold]migradetect status results --cells[/]"
+
+_STATUS_STYLE = {"done": "green", "failed": "red", "skipped": "yellow", "waiting": "dim", "running": "cyan"}
+
+
+def command(
+    out: Annotated[Path, typer.Argument(help="Output folder of a run.", show_default=False)],
+    cells: Annotated[
+        bool, typer.Option("--cells", help="Also print one row per cell, and where the files are.")
+    ] = False,
+) -> None:
+    """Show how a run stands: what is done, what failed and why, what is missing."""
+    from migradetect.batch import OutputLock
+    from migradetect.cli._console import stdout
+
+    record = _read_run(out)
+    active = OutputLock.is_held(out)
+    table = _movies(record)
+    show_movies(table)
+    state = "running" if active else {"running": "died"}.get(record.get("status", ""), record.get("status", "?"))
+    counts = ", ".join(f"{n} {name}" for name, n in table["status"].value_counts().items())
+    stdout().print(f"Run {state}, started {record.get('started', '?')}: {counts}.", soft_wrap=True)
+    if state in ("died", "interrupted"):
+        stdout().print("Run the same command again to continue; what is done is kept.")
+    if cells:
+        show_cells(out, table)
+    failed = int((table["status"] == "failed").sum())
+    if failed:
+        raise typer.Exit(ExitCode.SOME_FAILED if failed < len(table) else ExitCode.ALL_FAILED)
+
+
+def _read_run(out: Path) -> dict[str, Any]:
+    import json
+
+    from migradetect.errors import NoMoviesError, ReadError
+
+    path = out / "run.json"
+    if not path.exists():
+        raise NoMoviesError(f"{out}: expected the output folder of `migradetect run`, got no run.json there")
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ReadError(f"{path}: expected the record of a run, got a damaged file; run again into {out}") from error
+    if not isinstance(record, dict) or not isinstance(record.get("movies"), dict):
+        raise ReadError(f"{path}: expected the record of a run, got something else; run again into {out}")
+    return record
+
+
+def _movies(record: dict[str, Any]) -> pd.DataFrame:
+    import pandas as pd
+
+    rows = [
+        {"movie_id": movie_id, **(item.get("row") or {}), "status": item.get("status"), "error": item.get("error")}
+        for movie_id, item in record["movies"].items()
+    ]
+    columns = ["movie_id", "status", "n_frames", "n_cells", "n_migrasomes", "qc_flags", "error"]
+    return pd.DataFrame(rows, columns=columns).astype(
+        {"n_frames": "Int64", "n_cells": "Int64", "n_migrasomes": "Int64"}
+    )
+
+
+def show_movies(table: pd.DataFrame) -> None:
+    """Print one row per movie."""
+    from migradetect.cli._console import print_table
+
+    columns = {
+        "movie_id": "movie",
+        "status": "status",
+        "n_frames": "frames",
+        "n_cells": "cells",
+        "n_migrasomes": "migrasomes",
+        "qc_flags": "flags",
+    }
+    if table["error"].notna().any():
+        columns["error"] = "error"
+    print_table(table, columns, styles={"status": _STATUS_STYLE}, fold=("movie_id", "error", "qc_flags"))
+
+
+def show_cells(out: Path, table: pd.DataFrame) -> None:
+    """Print one row per cell of every movie that is done, and where its files are."""
+    import pandas as pd
+
+    from migradetect.cli._console import print_table, stdout
+    from migradetect.io import load_results
+
+    done = table.loc[table["status"] == "done", "movie_id"]
+    parts = [load_results(out / str(movie_id)).cell_summary for movie_id in done]
+    if parts:
+        columns = {
+            "movie_id": "movie",
+            "cell_id": "cell",
+            "n_migrasomes": "migrasomes",
+            "n_migrasomes_per_100um_fiber": "per 100 um fiber",
+            "n_migrasomes_per_100um_path": "per 100 um path",
+            "fiber_length_um": "fiber um",
+            "path_um": "path um",
+            "mean_speed_um_per_min": "um/min",
+            "observed_min": "seen min",
+        }
+        print_table(pd.concat(parts), columns, title="Cells", digits=2, fold=("movie_id",))
+    console = stdout()
+    for path in sorted(out.glob("movies.*")):
+        console.print(str(path), soft_wrap=True)
+    for movie_id in done:
+        console.print(f"{out / str(movie_id)}/", soft_wrap=True)
