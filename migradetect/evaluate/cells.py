@@ -24,7 +24,8 @@ MIN_IOU = 0.5
 MIN_NAMING_IOU = 0.1
 _GROUP = "cells"
 #: Two labels in one number: the true one above, the predicted one below.
-_SHIFT = 32
+_SHIFT = np.uint64(32)
+_LOW = np.uint64(2**32 - 1)
 
 
 @dataclass(frozen=True)
@@ -119,13 +120,12 @@ def _overlap_frame(
 ) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
     """Bodies and overlapping pairs of one frame."""
     is_body = (truth > 0) | (pred > 0)
-    code = (truth[is_body].astype(np.int64) << _SHIFT) | pred[is_body].astype(np.int64)
+    code = (truth[is_body].astype(np.uint64) << _SHIFT) | pred[is_body]
     # hashing, because labels may be any numbers and sorting four million pixels is ten times slower
     codes, found = pd.factorize(code)
-    found = np.asarray(found, dtype=np.int64)
-    joint = pd.DataFrame(
-        {"truth_id": found >> _SHIFT, "pred_id": found & (2**_SHIFT - 1), "n": np.bincount(codes, minlength=found.size)}
-    )
+    found = np.asarray(found, dtype=np.uint64)
+    labels = (found >> _SHIFT).astype(np.int64), (found & _LOW).astype(np.int64)
+    joint = pd.DataFrame({"truth_id": labels[0], "pred_id": labels[1], "n": np.bincount(codes, minlength=found.size)})
     true_bodies = _bodies(joint, "truth_id", _border(truth), min_area_px2)
     pred_bodies = _bodies(joint, "pred_id", _border(pred), min_area_px2)
     pairs = joint[(joint["truth_id"] > 0) & (joint["pred_id"] > 0)]

@@ -46,8 +46,9 @@ def tally_detection(matches: Matches, n_frames: int) -> Tally:
     diameter = matches.truth["diameter_um"].to_numpy(dtype=np.float64)
     size_bin = _bin_of(diameter)
     by_size = np.arange(len(SIZE_BINS))[:, np.newaxis] == size_bin
-    location = matches.truth["location"].astype(object).to_numpy()
-    by_location = np.array([location == name for name in LOCATIONS], dtype=bool).reshape(len(LOCATIONS), -1)
+    by_location = np.stack(
+        [matches.truth["location"].eq(name).to_numpy(dtype=bool, na_value=False) for name in LOCATIONS]
+    )
     for name, members in (("size", by_size), ("location", by_location)):
         tally.counts[f"found_{name}"] = (members & found).sum(axis=1).astype(np.float64)
         tally.counts[f"truth_{name}"] = (members & is_valid).sum(axis=1).astype(np.float64)
@@ -57,7 +58,7 @@ def tally_detection(matches: Matches, n_frames: int) -> Tally:
     for index, (name, _) in enumerate(SIZE_BINS):
         tally.measure(**{f"diameter_{name}": error[size_bin[pairs.truth] == index]})
 
-    if matches.truth.empty:
+    if matches.truth.empty and n_frames:
         n_tracks = matches.pred["migrasome_id"][is_false].nunique()
         tally.add(empty_fp=n_false, empty_frames=n_frames, empty_tracks=n_tracks, empty_movies=1)
     return tally

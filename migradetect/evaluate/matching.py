@@ -250,22 +250,19 @@ def match_tracks(matches: Matches) -> pd.DataFrame:
         ``truth_id``, ``pred_id`` and ``n_shared``, one row per pair, sorted by ``truth_id``.
     """
     pairs = matches.pairs
-    shared = (
-        pd.DataFrame(
-            {
-                "truth_id": matches.truth["migrasome_id"].to_numpy(dtype=np.int64)[pairs.truth],
-                "pred_id": matches.pred["migrasome_id"].to_numpy(dtype=np.int64)[pairs.pred],
-                "distance_um": pairs.distance_um,
-            }
-        )
-        .groupby(["truth_id", "pred_id"], as_index=False)
-        .agg(n_shared=("distance_um", "size"), distance_um=("distance_um", "mean"))
+    sides = ((matches.truth, pairs.truth), (matches.pred, pairs.pred))
+    (truth_ids, truth), (pred_ids, pred) = (
+        np.unique(table["migrasome_id"].to_numpy(dtype=np.int64)[rows], return_inverse=True) for table, rows in sides
     )
+    n_pred = max(pred_ids.size, 1)
+    key, of_pair, n_shared = np.unique(truth * n_pred + pred, return_inverse=True, return_counts=True)
+    distance = np.bincount(of_pair, pairs.distance_um, key.size) / n_shared
     # Of two tracks that share as many rows the nearer one is taken, so that the numbering never decides.
-    gain = shared["n_shared"] - 1e-6 * shared["distance_um"]
-    chosen = assign(
-        shared["truth_id"].to_numpy(dtype=np.int64),
-        shared["pred_id"].to_numpy(dtype=np.int64),
-        gain.to_numpy(dtype=np.float64),
+    chosen = assign(key // n_pred, key % n_pred, n_shared - 1e-6 * distance)
+    return pd.DataFrame(
+        {
+            "truth_id": truth_ids[key[chosen] // n_pred],
+            "pred_id": pred_ids[key[chosen] % n_pred],
+            "n_shared": n_shared[chosen],
+        }
     )
-    return shared.iloc[chosen][["truth_id", "pred_id", "n_shared"]].reset_index(drop=True)

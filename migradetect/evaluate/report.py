@@ -39,13 +39,14 @@ def _tally(results: Results, truth: Results, pixel_size_um: float) -> Tally:
     calibration = Calibration(pixel_size_um)
     frames = _scored_frames(results, truth)
     matches = match_migrasomes(truth.migrasomes, results.migrasomes, frames)
+    matched = match_tracks(matches)
     overlap = overlap_cells(results, truth, calibration, frames)
     # names are unique over the parts, so that pooling is also joining
     return pool(
         [
             tally_detection(matches, frames.size),
-            tally_tracking(matches, frames.size),
-            tally_tracks(results, truth, match_tracks(matches), overlap),
+            tally_tracking(matches, len(matched), frames.size),
+            tally_tracks(results, truth, matched, overlap),
             tally_counts(results, truth, overlap),
             tally_cells(overlap),
             tally_fibers(results, truth, calibration, frames),

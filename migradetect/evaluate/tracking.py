@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from migradetect.evaluate.matching import Matches, Pairs, assign, match_tracks, pairs_within
+from migradetect.evaluate.matching import Matches, Pairs, assign, pairs_within
 from migradetect.evaluate.tally import FloatArray, IntArray, Score, Tally, f1, ratio
 
 __all__ = ["ALPHAS", "scores_tracking", "tally_tracking"]
@@ -23,13 +23,15 @@ _EPS = 1e-9
 _GROUP = "tracking"
 
 
-def tally_tracking(matches: Matches, n_frames: int) -> Tally:
+def tally_tracking(matches: Matches, n_matched_tracks: int, n_frames: int) -> Tally:
     """Count for HOTA, alpha, beta, JSC, identity switches and whole tracks.
 
     Parameters
     ----------
     matches : Matches
         Rows matched frame by frame.
+    n_matched_tracks : int
+        Pairs of tracks, matched by the rows that they share.
     n_frames : int
         Frames that are scored; nothing is counted for a single frame, which has no links.
 
@@ -48,7 +50,6 @@ def tally_tracking(matches: Matches, n_frames: int) -> Tally:
     distance = pairs.distance_um / gate[pairs.truth]
     truth_track, pred_track = (pd.factorize(table["migrasome_id"])[0].astype(np.int64) for table in (truth, pred))
     truth_length, pred_length = (np.bincount(track) for track in (truth_track, pred_track))
-    n_matched_tracks = len(match_tracks(matches))
     tally.add(
         track_tp=n_matched_tracks,
         track_fn=truth_length.size - n_matched_tracks,
