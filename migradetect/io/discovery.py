@@ -64,8 +64,8 @@ def find_movies(paths: Sequence[str | Path] | str | Path, options: InputOptions 
     if not any(candidate.path.exists() for candidate in found):
         raise NoMoviesError(_nothing(given, foreign))
     groups = _grouped(sorted(found, key=lambda item: natural_key(item.path.as_posix())), options)
-    groups.sort(key=lambda group: natural_key("/".join((*group.prefix, group.name))))
-    names = unique_names(safe_name("__".join((*group.prefix, group.name))) for group in groups)
+    groups.sort(key=lambda group: natural_key("/".join(group.parts)))
+    names = unique_names(safe_name("__".join(group.parts)) for group in groups)
     return [
         MovieEntry(name, group.path, group.files, group.kind, options)
         for name, group in zip(names, groups, strict=True)
@@ -121,6 +121,11 @@ class _Group:
     path: Path
     files: tuple[Path, ...]
     kind: Kind
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        # a sequence alone in a folder of its name would be called twice
+        return self.prefix if self.prefix[-1:] == (self.name,) else (*self.prefix, self.name)
 
 
 def _grouped(candidates: Sequence[_Candidate], options: InputOptions) -> list[_Group]:

@@ -117,8 +117,8 @@ _TOKEN = re.compile(
 _PAIR = re.compile(rf"({_LONG}|{_SHORT})(\d+)", re.IGNORECASE)
 #: Stains and fluorophores that name a channel in a file name when no number does.
 _STAINS = re.compile(
-    r"(?<![^_\-. ])(?P<name>tspan-?4(?:-?(?:e?gfp|m?cherry|rfp))?|tetraspanin-?4?|wga(?:-?[a-z]*\d*)?|e?gfp|m?cherry|rfp"
-    r"|yfp|cfp|dapi|hoechst|fitc|tritc|cy3|cy5|texas-?red|brightfield|bf|dic|phase)(?=$|[_\-. ])",
+    r"(?<![^_\-. ])(?P<name>tspan-?4(?:-?(?:e?gfp|m?cherry|rfp))?|tetraspanin-?4?|wga(?:-?[a-z]*\d*)?|e?gfp|m?cherry"
+    r"|rfp|yfp|cfp|dapi|hoechst|fitc|tritc|cy3|cy5|texas-?red|brightfield|bf|dic|phase)(?=$|[_\-. ])",
     re.IGNORECASE,
 )
 

@@ -140,8 +140,8 @@ def _places(
     if len(planes) != total:
         missing = next(key for key in np.ndindex(*sizes) if key not in planes)
         raise ReadError(
-            f"{path}: expected {total} planes, got {len(planes)}; T {missing[0]}, C {missing[1]}, Z {missing[2]} is the "
-            f"first that the OME-XML does not place; {_COPY}"
+            f"{path}: expected {total} planes, got {len(planes)}; T {missing[0]}, C {missing[1]}, Z {missing[2]} is "
+            f"the first that the OME-XML does not place; {_COPY}"
         )
     return planes
 

@@ -93,8 +93,10 @@ def scan(entries: Sequence[MovieEntry]) -> pd.DataFrame:
     rows = [_scan_row(entry) for entry in entries]
     table = pd.DataFrame(rows, columns=list(SCAN_COLUMNS))
     for column in SCAN_COLUMNS:
-        dtype = "float64" if column in ("pixel_size_um", "frame_interval_s") else "string"
-        table[column] = table[column].astype("int64" if column == "n_files" else dtype)
+        if column in ("pixel_size_um", "frame_interval_s"):
+            table[column] = table[column].astype("float64")
+        elif column != "n_files":
+            table[column] = table[column].astype("string")
     return table
 
 
@@ -115,7 +117,7 @@ def input_hash(entry: MovieEntry) -> str:
                     digest.update(block)
         except OSError as error:
             raise ReadError(
-                f"{path}: expected a file that can be read, got {error.strerror or error}; check the path and its rights"
+                f"{path}: expected a file that can be read, got {error.strerror or error}; check its rights"
             ) from error
     return digest.hexdigest()
 
@@ -181,12 +183,12 @@ def _check_axes(recording: Recording, options: InputOptions) -> None:
         if n_t == 1:
             time_axes = axes.replace("Z", "T")
             raise AxesError(
-                f"{path}: expected frames over time (T), got {n_z} slices (Z) and one time point; give --axes {time_axes} "
-                "if they are time points saved as Z, or --projection max if it is a z-stack"
+                f"{path}: expected frames over time (T), got {n_z} slices (Z) and one time point; give --axes "
+                f"{time_axes} if they are time points saved as Z, or --projection max if it is a z-stack"
             )
         raise AxesError(
-            f"{path}: expected one plane per frame, got {n_z} slices (Z) in each of {n_t} frames; give --projection max "
-            f"(or sum), or name the axes with --axes if Z is wrong"
+            f"{path}: expected one plane per frame, got {n_z} slices (Z) in each of {n_t} frames; give --projection "
+            "max (or sum), or name the axes with --axes if Z is wrong"
         )
 
 

@@ -116,7 +116,7 @@ def write_results(results: Results, folder: str | Path, table_format: TableForma
         raise
     except OSError as error:
         raise OutputError(
-            f"{folder}: expected a place that can be written, got {error.strerror or error}; choose another output folder"
+            f"{folder}: expected a place that can be written, got {error.strerror or error}; choose another folder"
         ) from error
     return folder
 
@@ -175,7 +175,7 @@ def _swap(part: Path, folder: Path) -> None:
     if not folder.exists():
         os.replace(part, folder)
     else:
-        # a folder with content can't be replaced in one step anywhere; the old one steps aside and comes back on failure
+        # a folder with content can't be replaced in one step anywhere; the old one steps aside first
         aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".old", dir=folder.parent))
         os.replace(folder, aside / "old")
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -83,7 +84,7 @@ def _check_numbers(path: Path, what: str, numbers: Sequence[int], gaps_ok: bool)
     # a name can hold a date instead of a frame number: list a few, count the rest
     n_missing = numbers[-1] - numbers[0] + 1 - len(numbers)
     some: list[str] = []
-    for low, high in zip(numbers, numbers[1:], strict=False):
+    for low, high in pairwise(numbers):
         some += [str(number) for number in range(low + 1, min(high, low + 2 + _LISTED)) if number not in present]
         if len(some) > _LISTED:
             break

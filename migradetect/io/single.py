@@ -109,8 +109,8 @@ def _check_ome(path: Path, image: OmeImage, files: dict[str | None, Stack]) -> N
         if (used and max(used) >= len(item.offsets)) or (len(files) == 1 and len(used) != len(item.offsets)):
             t, c, z = image.sizes[:3]
             raise ReadError(
-                f"{item.facts.path}: expected {max(len(used), max(used, default=0) + 1)} planes (T {t}, C {c}, Z {z} in "
-                f"the OME-XML), got {len(item.offsets)} in the file (cut off?); {_COPY}"
+                f"{item.facts.path}: expected {max(len(used), max(used, default=0) + 1)} planes (T {t}, C {c}, Z {z} "
+                f"in the OME-XML), got {len(item.offsets)} in the file (cut off?); {_COPY}"
             )
 
 
@@ -125,6 +125,8 @@ def _record_imagej(stack: Stack) -> Recording:
             f"{facts.path}: expected {declared} images (channels {n_c}, slices {n_z}, frames {n_t} in the ImageJ tag), "
             f"got {n_planes} in the file (cut off?); {_COPY}"
         )
+    axes: str
+    shape: tuple[int, ...]
     if n_c * n_z * n_t == 1 and n_planes > 1:  # a stack that ImageJ never called slices or frames
         axes, shape = "?YX", (n_planes, *stack.shape_yx)
     else:
@@ -154,7 +156,8 @@ def _found_imagej(facts: TiffFacts) -> Found:
 def _record_plain(stack: Stack) -> Recording:
     facts = stack.facts
     n_planes = len(stack.offsets)
-    axes, shape = "?YX", (n_planes, *stack.shape_yx)
+    axes = "?YX"
+    shape: tuple[int, ...] = (n_planes, *stack.shape_yx)
     sizes, letters = facts.shaped
     if sizes:
         if int(np.prod(sizes[:-2], dtype=object)) != n_planes or sizes[-2:] != stack.shape_yx:

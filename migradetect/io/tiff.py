@@ -290,7 +290,7 @@ def _check_page(path: Path, index: int, page: tifffile.TiffPage, first: tifffile
             raise ReadError(f"{path}: expected pixels in page {index}, got an empty strip; {_COPY}")
         if offset + count > size:
             raise ReadError(
-                f"{path}: expected {offset + count} bytes for page {index}, got a file of {size} bytes (cut off); {_COPY}"
+                f"{path}: expected {offset + count} bytes up to page {index}, got a file of {size} (cut off); {_COPY}"
             )
     if page.compression == 1 and sum(counts) < n_bytes:
         raise ReadError(f"{path}: expected {n_bytes} bytes in page {index}, got {sum(counts)}; {_COPY}")
@@ -307,6 +307,6 @@ def _in_one_piece(facts: TiffFacts, start: int, n_bytes: int, size: int) -> list
         return [start]
     if declared * n_bytes > size - start:
         raise ReadError(
-            f"{facts.path}: expected {declared} images of {n_bytes} bytes, got a file of {size} bytes (cut off); {_COPY}"
+            f"{facts.path}: expected {declared} images of {n_bytes} bytes, got a file of {size} (cut off); {_COPY}"
         )
     return [start + index * n_bytes for index in range(declared)]
