@@ -70,7 +70,7 @@ def parse_ome(path: Path, xml: str) -> OmeImage:
         raise ReadError(f"{path}: expected plain OME-XML, got a document type; {_COPY}")
     try:
         root = ElementTree.fromstring(xml.strip("\x00 \r\n\t").encode("utf-8"))
-    except (ElementTree.ParseError, ValueError) as error:
+    except (ElementTree.ParseError, ValueError, LookupError) as error:  # LookupError: unknown encoding
         raise ReadError(f"{path}: expected intact OME-XML, got '{error}'; {_COPY}") from error
     images = _children(root, "Image")
     if _children(root, "BinaryOnly"):

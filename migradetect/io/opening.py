@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from pathlib import Path
 from typing import Any
@@ -154,7 +154,7 @@ def _record(entry: MovieEntry) -> Recording:
     if recording.size("C") == 1 and not any(recording.channel_names) and "?" not in recording.axes:
         name = parse_name(stem_of(entry.path), options.pattern).channel_name
         if name and guess_role(name):
-            object.__setattr__(recording, "channel_names", (name,))
+            recording = replace(recording, channel_names=(name,))
     return recording
 
 

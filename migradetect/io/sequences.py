@@ -111,7 +111,8 @@ def _assembled(
     options: InputOptions,
 ) -> Recording:
     keys = sorted(place)
-    parts = [_part(place[key], options) for key in keys]
+    counted = "".join(axis for axis in "TCZ" if outer[axis] > 1)
+    parts = [_part(place[key], counted, options) for key in keys]
     first = parts[0]
     for part in parts[1:]:
         _check_alike(first, part)
@@ -148,11 +149,14 @@ def _assembled(
     )
 
 
-def _part(file: Path, options: InputOptions) -> Recording:
+def _part(file: Path, counted: str, options: InputOptions) -> Recording:
     part = record_file(file)
     if len(part.files) > 1:
         raise ReadError(f"{file}: expected one file per frame, got an OME-TIFF with companions; give that file alone")
-    return part if options.axes is None or part.axes == "YX" else with_axes(part, options.axes, None)
+    if options.axes is None or part.axes == "YX":
+        return part
+    # the user may name the axes of the movie or those of a file; the names of the files count the others
+    return with_axes(part, "".join(axis for axis in options.axes.upper() if axis not in counted), None)
 
 
 def _check_alike(first: Recording, part: Recording) -> None:

@@ -139,7 +139,7 @@ def _opened(path: Path) -> Iterator[tifffile.TiffFile]:
                 raise ReadError(f"{path}: expected at least one image, got an empty TIFF; {_COPY}")
             yield tif
             if lines:
-                raise ReadError(f"{path}: expected an intact TIFF, got '{lines[0][:200]}'; {_COPY}")
+                raise ReadError(f"{path}: expected an intact TIFF, got a damaged one ({lines[0][:200]}); {_COPY}")
     except (ReadError, AxesError):
         raise
     except FileNotFoundError as error:
@@ -149,7 +149,7 @@ def _opened(path: Path) -> Iterator[tifffile.TiffFile]:
     except IsADirectoryError as error:
         raise ReadError(f"{path}: expected a file, got a folder; give a file inside it") from error
     except DAMAGE as error:
-        raise ReadError(f"{path}: expected an intact TIFF, got '{_reason(error)}'; {_COPY}") from error
+        raise ReadError(f"{path}: expected an intact TIFF, got a damaged one ({_reason(error)}); {_COPY}") from error
 
 
 @lru_cache(maxsize=256)
