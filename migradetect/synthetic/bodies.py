@@ -87,7 +87,7 @@ def _shade(out: Any, dist: Any, origin: Any, pixel_um: float, body: Any, look: A
                 m = mem_t if channel == 0 else mem_w
                 g = grain if channel == 0 else grain_w
                 cytosol = height * (0.22 + 0.85 * dome) * (1.0 - 0.6 * shadow * nucleus)
-                membrane = height * (0.5 + 0.3 * dome) * (1.0 - shadow * nucleus) + 0.3 * rim
+                membrane = height * (0.6 + 0.15 * dome) * (1.0 - shadow * nucleus) + 0.3 * rim
                 base = m * membrane + (1.0 - m) * cytosol
                 base = base * np.exp(rough * g) + 0.5 * golgi * height * max(0.0, 0.5 + 0.5 * g)
                 out[channel, i, j] = (base + ruffles * (0.4 + 0.6 * m)) * (1.0 + 0.9 * roundness * height)

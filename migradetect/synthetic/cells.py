@@ -68,7 +68,9 @@ class Cell:
     def relative_radius(self, angle: Floats, shape: str) -> Floats:
         """Radius of the outline without tails, up to a factor; angle 0 is the front."""
         c, s = np.cos(angle), np.sin(angle)
-        long, wide = {"spindle": (self.elongation, 1.0), "fan": (1.0, self.elongation)}.get(shape, (self.elongation, 1.0))
+        long, wide = {"spindle": (self.elongation, 1.0), "fan": (1.0, self.elongation)}.get(
+            shape, (self.elongation, 1.0)
+        )
         radius = long * wide / np.sqrt((wide * c) ** 2 + (long * s) ** 2)
         if shape == "fan":
             # the rear of a fan is pinched towards its tails
@@ -115,7 +117,9 @@ class Cell:
         """Radius of a disc of the same area."""
         return float(np.sqrt(self.area_um2 / np.pi))
 
-    def step(self, dt_min: float, now_min: float, params: SimulationParams, rng: Rng, push: Floats, turn: float) -> None:
+    def step(
+        self, dt_min: float, now_min: float, params: SimulationParams, rng: Rng, push: Floats, turn: float
+    ) -> None:
         """Advance by one step.
 
         Parameters
@@ -144,7 +148,7 @@ class Cell:
         # the body follows its direction of motion within about 10 min
         self.heading += lag * (1.0 - np.exp(-dt_min / 10.0)) * calm
         rate = dt_min / 12.0
-        sd = 0.16 / _MODES
+        sd = 0.12 / _MODES
         for modes in (self.cos_modes, self.sin_modes):
             modes += -rate * modes + np.sqrt(2.0 * rate) * sd * rng.normal(size=len(_MODES))
         self.lamella += rate * (1.0 - self.lamella) + np.sqrt(2.0 * rate) * 0.5 * rng.normal()
@@ -173,7 +177,7 @@ def new_cell(
         area = max(400.0, 0.62 * mother.area_um2)
         brightness = mother.brightness
     direction = float(rng.uniform(-np.pi, np.pi))
-    sd = 0.16 / _MODES
+    sd = 0.12 / _MODES
     radius = np.sqrt(area / np.pi)
     return Cell(
         cell_id=cell_id,

@@ -174,7 +174,7 @@ def _biology(rng: Rng) -> dict[str, Any]:
         "roundup_rate_per_h": _u(rng, 0.0, 0.05),
         "membrane_fraction": _u(rng, 0.15, 0.9),
         "texture": _u(rng, 0.12, 0.35),
-        "nucleus_shadow": _u(rng, 0.15, 0.6),
+        "nucleus_shadow": _u(rng, 0.25, 0.8),
         "ruffle": _u(rng, 0.15, 0.8),
         "edge_width_um": _u(rng, 1.4, 3.2),
         "anchor_spacing_um": _u(rng, 5, 12),
@@ -203,7 +203,7 @@ def _biology(rng: Rng) -> dict[str, Any]:
         "contrast_sigma": _u(rng, 0.3, 0.55),
         "rupture_rate_per_h": _u(rng, 0.02, 0.14),
         "fade_rate_per_h": _u(rng, 0.02, 0.14),
-        "engulf_probability": _u(rng, 0.25, 0.75),
+        "engulf_probability": _u(rng, 0.15, 0.6),
         "endosomes_per_cell": _u(rng, 5, 20),
         "endosome_growth_per_h": _u(rng, 1, 6),
         "filopodia_per_cell": _u(rng, 0.5, 3.5),
@@ -293,7 +293,7 @@ def _crowded(rng: Rng) -> SimulationParams:
         cell_density_per_mm2=_u(rng, 750, 1050),
         cell_area_um2=_u(rng, 420, 650),
         migrasomes_per_100um=_u(rng, 4, 8),
-        engulf_probability=_u(rng, 0.3, 0.7),
+        engulf_probability=_u(rng, 0.2, 0.6),
     )
 
 
@@ -336,7 +336,12 @@ def _coarse_pixels(rng: Rng) -> SimulationParams:
 def _fixed_frame(rng: Rng) -> SimulationParams:
     roles = ("wga",) if rng.random() < 0.5 else ("tspan4", "wga")
     return replace(
-        _typical(rng), n_frames=1, warmup_min=_u(rng, 150, 260), roles=roles, n_debris_floating=0.0, division_rate_per_h=0.0
+        _typical(rng),
+        n_frames=1,
+        warmup_min=_u(rng, 150, 260),
+        roles=roles,
+        n_debris_floating=0.0,
+        division_rate_per_h=0.0,
     )
 
 

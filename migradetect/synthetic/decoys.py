@@ -142,7 +142,7 @@ def draw_debris(number: int, is_floating: bool, params: SimulationParams, durati
     both = bool(rng.random() < 0.55)
     level = float(np.exp(rng.normal(-0.5, 0.6)))
     size = float(np.clip(np.exp(rng.normal(np.log(0.9), 0.4)), 0.35, 2.5))
-    parts = []
+    parts: list[Speck] = []
     for _ in range(1 + int(rng.random() < 0.35) * int(rng.integers(1, 4))):
         part = size * float(rng.uniform(0.5, 1.0))
         place = rng.normal(size=2) * 0.5 * size * (len(parts) > 0)

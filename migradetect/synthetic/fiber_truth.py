@@ -90,7 +90,9 @@ class FiberTracker:
         points = piece.points
         if piece.body is not None:
             # the thin tail goes on from the link into the body
-            points = np.concatenate([points, points[-1] + np.linspace(0.05, 1, 20)[:, None] * (piece.body - points[-1])])
+            points = np.concatenate(
+                [points, points[-1] + np.linspace(0.05, 1, 20)[:, None] * (piece.body - points[-1])]
+            )
         return (points + drift_um) / self.pixel_size_um
 
     def _visible(self, line: Floats, labels: NDArray[np.int32]) -> tuple[float, Floats]:

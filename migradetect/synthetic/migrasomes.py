@@ -49,7 +49,7 @@ class Bead:
     leak: float = 1.0
     leaks_at: float = np.inf
     engulfed_by: int | None = None
-    was_covered: bool = False
+    last_covered: float = -np.inf
     is_born: bool = False
 
     def exists(self, now: float) -> bool:

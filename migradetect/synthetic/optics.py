@@ -12,7 +12,17 @@ from numpy.typing import NDArray
 
 from migradetect.synthetic.conditions import Rng, SimulationParams
 
-__all__ = ["Illumination", "Patch", "Stage", "blur", "line_density", "psf_sigma_px", "section", "speck_patch", "splat_line"]
+__all__ = [
+    "Illumination",
+    "Patch",
+    "Stage",
+    "blur",
+    "line_density",
+    "psf_sigma_px",
+    "section",
+    "speck_patch",
+    "splat_line",
+]
 
 Image = NDArray[np.float32]
 
@@ -166,8 +176,9 @@ class Illumination:
         r2 = ((y - centre[0]) ** 2 + (x - centre[1]) ** 2) / (0.5 * np.hypot(height, width)) ** 2
         self.vignette = (1.0 - params.vignetting * np.clip(r2, 0.0, 1.2)).astype(np.float32)
         small = rng.standard_normal((height // 8 + 8, width // 8 + 8)).astype(np.float32)
-        coarse = blur(small, 6.0 / params.pixel_size_um / 8.0)
-        coarse = cv2.resize(coarse / max(float(coarse.std()), 1e-9), (width, height), interpolation=cv2.INTER_CUBIC)
+        smooth = blur(small, 6.0 / params.pixel_size_um / 8.0)
+        smooth = smooth / np.float32(max(float(smooth.std()), 1e-9))
+        coarse = cv2.resize(smooth, (width, height), interpolation=cv2.INTER_CUBIC)
         self.glow = np.clip(1.0 + params.background_texture * coarse, 0.3, None).astype(np.float32)
         self.background_e = (params.background_e_tspan4, params.background_e_wga)
 
@@ -204,7 +215,6 @@ class Stage:
         focus = np.zeros(count)
         for frame in range(1, count):
             # the autofocus pulls it back
-            focus[frame] = np.clip(
-                0.95 * focus[frame - 1] + params.focus_walk_um * rng.normal(), -params.focus_range_um, params.focus_range_um
-            )
+            walked = 0.95 * focus[frame - 1] + params.focus_walk_um * rng.normal()
+            focus[frame] = np.clip(walked, -params.focus_range_um, params.focus_range_um)
         self.focus_um = focus

@@ -108,6 +108,8 @@ class SceneRenderer:
         bodies, labels, footprint = self.painter.paint(world.cells, drift, world.now)
         pieces = world.network.pieces(world.now) + world.links()
         lines = self._lines(world, pieces, drift_um)
+        # what lies below a body is dimmed by it: light is scattered, and the section lies across the body
+        lines *= np.where(footprint > 0, np.float32(0.45), np.float32(1.0))
         loss = (1.0 - p.bleaching_per_frame_tspan4, 1.0 - p.bleaching_per_frame_wga)
         shading = np.stack([self.illumination.vignette * np.float32(loss[c] ** frame) for c in range(2)])
         planes, scene_beads, scene_decoys = [], [], []
@@ -131,9 +133,7 @@ class SceneRenderer:
             planes.append(self._finish(light, shading, drift))
             if height == sharpest:
                 scene_beads, scene_decoys, sigmas = beads, decoys, here
-        return Scene(
-            np.stack(planes), labels, footprint, shading, drift_um, sigmas, pieces, scene_beads, scene_decoys
-        )
+        return Scene(np.stack(planes), labels, footprint, shading, drift_um, sigmas, pieces, scene_beads, scene_decoys)
 
     def _finish(self, light: Image, shading: Image, drift_um: tuple[float, float]) -> Image:
         """Haze, background and shading."""
@@ -166,7 +166,9 @@ class SceneRenderer:
                 splat_line(lines[c], place + np.array(self.shift_px[c]), weight)
         return lines
 
-    def _patch(self, y_um: float, x_um: float, speck: Speck, sigmas: tuple[float, float], passed: float) -> Patch | None:
+    def _patch(
+        self, y_um: float, x_um: float, speck: Speck, sigmas: tuple[float, float], passed: float
+    ) -> Patch | None:
         p = self.params
         y, x = y_um / p.pixel_size_um, x_um / p.pixel_size_um
         reach = speck.diameter_um / p.pixel_size_um + 4.0 * max(sigmas)
@@ -185,10 +187,9 @@ class SceneRenderer:
                 continue
             place = world.bead_place(bead)
             tspan4, wga = bead.amplitude(world.now)
-            speck = Speck(
-                float(place[0]), float(place[1]), bead.diameter(world.now), tspan4, wga, bead.is_shell
-            )
-            patch = self._patch(*(place + drift_um), speck, sigmas, passed)
+            speck = Speck(float(place[0]), float(place[1]), bead.diameter(world.now), tspan4, wga, bead.is_shell)
+            y, x = (float(v) for v in place + drift_um)
+            patch = self._patch(y, x, speck, sigmas, passed)
             if patch is not None:
                 found.append((index, bead, patch, place))
         return found

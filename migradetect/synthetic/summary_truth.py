@@ -37,8 +37,8 @@ def track_rows(
         Physics.
     """
     by_id: dict[int, list[Row]] = defaultdict(list)
-    for row in migrasomes:
-        by_id[row["migrasome_id"]].append(row)
+    for seen in migrasomes:
+        by_id[seen["migrasome_id"]].append(seen)
     interval, single = params.frame_interval_min, params.n_frames == 1
     last_frame = params.n_frames - 1
     rows = []
@@ -114,9 +114,7 @@ def candidate_rows(movie_id: str, sightings: dict[tuple[str, int], list[Row]]) -
     return rows
 
 
-def summary_rows(
-    movie_id: str, rows: dict[str, list[Row]], params: SimulationParams
-) -> tuple[list[Row], set[int]]:
+def summary_rows(movie_id: str, rows: dict[str, list[Row]], params: SimulationParams) -> tuple[list[Row], set[int]]:
     """Rows of the cell summary, and the cells that were in view."""
     cells: dict[int, list[Row]] = defaultdict(list)
     for row in rows["cells"]:

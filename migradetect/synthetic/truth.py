@@ -185,7 +185,8 @@ class TruthRecorder:
                 continue
             diameter = bead.diameter(world.now)
             if bead.kind != "migrasome":
-                self._sight(bead.kind, index, base["frame"], *map(float, place), diameter, scene, patch, variance)
+                ys, xs = float(place[0]), float(place[1])
+                self._sight(bead.kind, index, base["frame"], ys, xs, diameter, scene, patch, variance)
                 continue
             self.kept[index] = bead
             at = (round(self.calibration.px(y)), round(self.calibration.px(x)))

@@ -31,6 +31,8 @@ MARGIN_UM = 28.0
 LONGEST_STEP_MIN = 1.0
 #: A covered bead is taken up after this time on average.
 ENGULFMENT_MIN = 5.0
+#: A cell whose edge ripples over a bead within this time is still the same passing.
+PASSING_MIN = 30.0
 
 
 @dataclass
@@ -126,7 +128,7 @@ class World:
             reach = 1.08 * (cell.radius_um + other.radius_um)
             if distance < reach:
                 # contact inhibition: neighbours give way and turn aside
-                push += 0.5 * self.params.speed_um_per_min * (reach - distance) / reach * 8.0 * apart / distance
+                push += 0.5 * self.params.speed_um_per_min * (reach - distance) / reach * 14.0 * apart / distance
                 aim = float(np.arctan2(apart[0], apart[1]))
                 turn += 0.1 * float(np.sin(aim - cell.direction))
         height, width = self.params.field_um
@@ -181,12 +183,12 @@ class World:
             length = float(np.hypot(*link))
             back = np.array([tip[0] - cell.y, tip[1] - cell.x])
             # the cell has turned over its own fiber: this tail lets go
-            if length > 2.0 and float(link @ back) > -0.15 * length * float(np.hypot(*back)):
+            if length > 3.0 and float(link @ back) > 0.25 * length * float(np.hypot(*back)):
                 cell.tails.remove(tail)
                 continue
             if length > tail.spacing_um:
                 self._anchor(cell, tail, tip)
-                if rng.random() < 0.012 * length and len(cell.tails) > 1:
+                if rng.random() < 0.005 * length and len(cell.tails) > 1:
                     cell.tails.remove(tail)
             elif rng.random() < p.split_rate_per_h * dt / 60.0 and len(cell.tails) < p.n_tails + 2:
                 self._split(cell, tail)
@@ -281,7 +283,9 @@ class World:
                 tip = cell.tail_tip(tail, self.params)
                 count = max(3, int(np.hypot(*(tip - start)) / 0.5) + 1)
                 points = start + np.linspace(0.0, 1.0, count)[:, None] * (tip - start)
-                found.append(Piece(None, cell.cell_id, (tail.node, None), points, 1.1, is_link=True, body=np.array([cell.y, cell.x])))
+                found.append(
+                    Piece(None, cell.cell_id, (tail.node, None), points, 1.1, True, np.array([cell.y, cell.x]))
+                )
         return found
 
     # -- beads and decoys -----------------------------------------------------------------------------------------
@@ -313,11 +317,13 @@ class World:
                     bead.fade_from, bead.leaks_at = bead.fade_from + shift, bead.leaks_at + shift
                     continue
                 bead.is_born = True
-            if over is not None and not bead.was_covered and rng.random() < p.engulf_probability:
+            is_new = over is not None and self.now - bead.last_covered > PASSING_MIN
+            if is_new and over is not None and rng.random() < p.engulf_probability:
                 bead.end = min(bead.end, self.now + float(rng.exponential(ENGULFMENT_MIN)))
                 bead.fate, bead.engulfed_by = "engulfed", over
                 self._take_up(bead, over)
-            bead.was_covered = over is not None
+            if over is not None:
+                bead.last_covered = self.now
 
     def _take_up(self, bead: Bead, cell_id: int) -> None:
         cell = next(c for c in self.cells if c.cell_id == cell_id)
