@@ -88,6 +88,9 @@ def test_as_many_matches_as_possible_come_before_the_nearest() -> None:
     # greedy: 0.3 takes the truth at 0.35 and leaves 0.7 (0.35 away) and the truth at 0 (0.3 away) alone
     scores = score([{"id": 1, "y_um": 0.3}, {"id": 2, "y_um": 0.7}], [{"id": 1, "y_um": 0.0}, {"id": 2, "y_um": 0.35}])
     assert scores["f1"] == 1.0
+    # also where the nearest is exact and the others are far: 0 and 2.8 um away at a gate of 1.5 um
+    truth = [{"id": 1, "y_um": 0.0, "diameter_um": 3.0}, {"id": 2, "y_um": 1.4, "diameter_um": 3.0}]
+    assert score([{"id": 1, "y_um": 1.4}, {"id": 2, "y_um": 2.8}], truth)["f1"] == 1.0
 
 
 def test_duplicate_is_false() -> None:
@@ -235,6 +238,20 @@ def test_distance_beyond_the_gate_counts_for_the_mean_only() -> None:
     assert scores["jsc_tracks"] == 0.0
 
 
+def test_similarity_at_the_gate() -> None:
+    # similarity 1 - 0.38 / 0.8 = 0.525
+    assert score(track(1, 0.38, range(2)), track(1, 0.0, range(2)))["hota"] == 1.0
+    assert score(track(1, 0.42, range(2)), track(1, 0.0, range(2)))["hota"] == 0.0
+
+
+def test_short_duplicate_does_not_break_a_track() -> None:
+    # nearer in one frame, but the long track goes with the truth over the whole movie
+    scores = score(track(1, 0.1, range(4)) + track(2, 0.0, [1]), track(1, 0.0, range(4)))
+    assert scores["id_switches_per_100"] == 0.0
+    assert scores["assa"] == 1.0
+    assert scores["deta"] == pytest.approx(4 / 5)
+
+
 def test_isbi_pairing_charges_for_excess_points() -> None:
     # one good point and three in excess: worth less than no pair at all
     scores = score(track(1, 0.0, [0, 2, 3, 4]), track(1, 0.0, [0, 1]))
@@ -311,13 +328,13 @@ def test_birth_and_end() -> None:
     truth = [
         {"birth_time_min": 2.0, "end_time_min": 4.0},
         {"birth_time_min": 2.0, "end_time_min": None, "is_right_censored": True},
-        {"birth_time_min": None, "is_left_censored": True, "end_time_min": 4.0},
+        {"birth_time_min": 0.0, "is_left_censored": True, "end_time_min": 4.0},
         {"birth_time_min": 2.0, "end_time_min": 4.0},
     ]
     pred = [
         {"birth_time_min": 1.0, "end_time_min": 4.0},
         {"birth_time_min": 5.0, "end_time_min": 2.0},
-        {"birth_time_min": 1.0, "end_time_min": 2.0},
+        {"birth_time_min": 99.0, "end_time_min": 2.0},
         {"birth_time_min": None, "end_time_min": None},
     ]
     scores = paired(pred, truth)  # two minutes a frame; errors -1, +3 and one missing; ends 0, -2 and one missing

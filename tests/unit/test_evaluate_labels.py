@@ -148,6 +148,12 @@ def test_length_of_a_diagonal() -> None:
     assert scores["fiber_length_ratio"] == pytest.approx(np.sqrt(2))
 
 
+def test_length_of_a_staircase() -> None:
+    stairs = np.eye(60, dtype=np.uint32) | np.eye(60, k=1, dtype=np.uint32)  # 119 pixels side by side
+    scores = scored(fibers(stairs), fibers(line(20)), 0.1)
+    assert scores["fiber_length_ratio"] == pytest.approx(118 / 59)
+
+
 def test_fibers_at_cells_do_not_count() -> None:
     body: Boxes = {1: (10, 30, 0, 20)}
     truth = fibers(
@@ -236,6 +242,13 @@ def test_counts_per_cell() -> None:
     assert scores["count_bias"] == pytest.approx(-4 / 3)
     assert scores["count_relative_bias"] == pytest.approx(-4 / 9)
     assert scores["count_correlation"] == pytest.approx(np.corrcoef([4, 2, 3], [5, 0, 0])[0, 1])
+
+
+def test_cell_that_barely_touches_is_another_cell() -> None:
+    truth = with_parents([{1: A}], [1], {1: 3})
+    graze = with_parents([{1: (14, 24, 5, 15)}], [1], {1: 3})  # IoU 10 / 190
+    assert scored(graze, truth)["count_mae"] == 3.0
+    assert scored(graze, truth)["parent_accuracy"] == 0.0
 
 
 def test_counts_of_zero_are_scored() -> None:
