@@ -15,7 +15,7 @@ import pandas as pd
 from migradetect._version import __version__
 from migradetect.batch._job import Outcome
 from migradetect.batch._worker import versions
-from migradetect.io import atomic_write_json, write_table
+from migradetect.io import TableFormat, atomic_write_json, write_table
 from migradetect.params import Params
 from migradetect.tables import TABLES, conform_table, empty_table
 
@@ -37,7 +37,7 @@ class BatchRecord:
         Command line, for the record.
     """
 
-    def __init__(self, folder: Path, params: Params, table_format: str, command: str | None = None) -> None:
+    def __init__(self, folder: Path, params: Params, table_format: TableFormat, command: str | None = None) -> None:
         self._folder = folder
         self._format = table_format
         self._rows: dict[str, dict[str, Any]] = {}

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import logging
 import os
+import shutil
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -135,6 +137,7 @@ def run_batch(
     cancel = cancel or (lambda: False)
     jobs = [Job(entry, out / entry.movie_id, params, force, table_format, analyze) for entry in entries]
     with OutputLock(out), _log_file(out / LOG_NAME):
+        _remove_remains(jobs)
         _log.info("run of %d movies: %s", len(jobs), command or "from Python")
         if executor is not None:
             stream = run_in_executor(jobs, executor, cancel)
@@ -143,6 +146,13 @@ def run_batch(
         else:
             stream = run_in_pool(jobs, auto_workers(len(jobs)) if workers == "auto" else workers, report, cancel)
         return _record(jobs, stream, report, command)
+
+
+def _remove_remains(jobs: Sequence[Job]) -> None:
+    """Delete the hidden half-written folders of a run that was killed; nobody else writes here under the lock."""
+    for job in jobs:
+        for remains in job.folder.parent.glob(f".{glob.escape(job.folder.name)}.*.part"):
+            shutil.rmtree(remains, ignore_errors=True)
 
 
 def _run_here(

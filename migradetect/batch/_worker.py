@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import platform
 import time
@@ -102,6 +103,7 @@ def _analyze(
     results = _analysis(job)(movie, job.params, progress=step, cancel=cancel)
     row = base | _counts(results)
     seconds = time.perf_counter() - started
+    results.provenance.setdefault("calibration", dataclasses.asdict(movie.calibration))
     results.provenance |= identity | {
         "path": str(entry.path),
         "versions": versions(),
@@ -160,7 +162,7 @@ def _resumable(job: Job, identity: dict[str, Any], previous: dict[str, Any]) -> 
     if (job.folder / "edits.jsonl").exists():
         raise OutputError(
             f"{job.folder}: holds corrections made by hand for other parameters or another version; "
-            "choose another --out, or drop them with --force"
+            "choose another --out, or set them aside with --force"
         )
     return None
 

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -80,7 +81,7 @@ def print_table(
     from pandas.api.types import is_numeric_dtype
 
     shown = [name for name in columns if name in table.columns]
-    grid = Table(title=title, title_justify="left", title_style="bold", header_style="bold", pad_edge=False)
+    grid = Table(box=SIMPLE_HEAD, title=title, title_justify="left", title_style="bold", header_style="bold")
     for name in shown:
         numeric = is_numeric_dtype(table[name].dtype) and table[name].dtype != bool
         folds = name in fold

@@ -61,8 +61,7 @@ def command(
     if dry_run:
         from migradetect.cli.scan import show_scan
 
-        show_scan(scan(entries))
-        return
+        raise typer.Exit(show_scan(scan(entries)))
     _run(entries, out, params, n_workers, force=force, table_format=table_format.value)
 
 

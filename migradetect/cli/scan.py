@@ -39,15 +39,44 @@ def command(
     }
     params = o.resolve(None, config, None, **inputs)
     table = scan(find_movies(paths, o.input_options(params, **inputs)))
-    show_scan(table)
-    bad = int(table["problem"].notna().sum())
-    if bad:
-        raise typer.Exit(ExitCode.ALL_FAILED if bad == len(table) else ExitCode.SOME_FAILED)
+    raise typer.Exit(show_scan(table))
 
 
-def show_scan(table: pd.DataFrame) -> None:
-    """Print what was found."""
+def show_scan(table: pd.DataFrame) -> ExitCode:
+    """Print what was found; the code that a run would end with, as far as can be told."""
     from migradetect.cli._console import print_table, stdout
 
-    print_table(table, {name: name for name in table.columns})
-    stdout().print(f"{len(table)} movies")
+    shown = table[["movie_id", "kind"]].copy()
+    shown["axes"] = (table["axes"] + " " + table["shape"]).where(table["axes"].notna())
+    shown["channels"] = table["channels"]
+    shown["pixel"] = _with_source(table["pixel_size_um"], "um", table["pixel_size_source"])
+    shown["interval"] = _with_source(table["frame_interval_s"], "s", table["frame_interval_source"])
+    shown["projection"] = table["projection"]
+    shown["ok"] = table["problem"].isna().map({True: "yes", False: "NO"})
+    headings = {
+        "movie_id": "movie",
+        "kind": "kind",
+        "axes": "axes",
+        "channels": "channels",
+        "pixel": "pixel size",
+        "interval": "frame interval",
+        "projection": "z",
+        "ok": "ok",
+    }
+    if table["projection"].isna().all():
+        del headings["projection"]
+    print_table(shown, headings, styles={"ok": {"yes": "green", "NO": "bold red"}}, fold=list(headings))
+    console = stdout()
+    for problem in table["problem"].dropna():
+        console.print(f"problem: {problem}", markup=False, soft_wrap=True)
+    good, n = int(table["problem"].isna().sum()), len(table)
+    console.print(f"{n} movie{'s' if n != 1 else ''} found, {good} can be analysed.")
+    return ExitCode.OK if good == n else ExitCode.SOME_FAILED if good else ExitCode.ALL_FAILED
+
+
+def _with_source(values: pd.Series[float], unit: str, sources: pd.Series[str]) -> list[str | None]:
+    """Value, unit and where it was read; a missing one says so, because nothing is guessed."""
+    return [
+        f"{value:g} {unit} ({source})" if value == value else str(source) if source == "single frame" else None
+        for value, source in zip(values, sources, strict=True)
+    ]

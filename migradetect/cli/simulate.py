@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,7 +10,7 @@ from typing import Annotated, Any
 import typer
 
 NAME = "simulate"
-EXAMPLE = "Example: [bold]migradetect simulate easy --out simulated --seed 1 --n 2 --set n_frames=30[/]"
+EXAMPLE = "Example: [bold]migradetect simulate typical --out simulated --seed 1 --n 2 --set n_frames=30[/]"
 
 
 class Kind(StrEnum):
@@ -21,7 +22,7 @@ class Kind(StrEnum):
 
 
 def command(
-    condition: Annotated[str, typer.Argument(help="Imaging condition, such as easy.", show_default=False)],
+    condition: Annotated[str, typer.Argument(help="Imaging condition, such as typical.", show_default=False)],
     out: Annotated[Path, typer.Option(help="Folder for the movies; truth goes to its subfolder truth.")],
     seed: Annotated[int, typer.Option(help="First seed; each further movie takes the next.", min=0)] = 0,
     n: Annotated[int, typer.Option("--n", help="Number of movies.", min=1)] = 1,
@@ -37,7 +38,7 @@ def command(
     from migradetect.io import write_movie, write_results
     from migradetect.synthetic import simulate
 
-    overrides = dict(_assignment(text) for text in assignments or ())
+    overrides = _overrides(assignments or ())
     try:
         (out / "truth").mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -47,13 +48,45 @@ def command(
         truth = simulation.truth
         name = truth.movie_id
         path = out / (name if kind is Kind.SEQUENCE else f"{name}{'.ome' if kind is Kind.OME else ''}.tif")
-        write_movie(path, simulation.movie(), kind=kind.value)
+        write_movie(
+            path,
+            simulation.data,
+            simulation.axes,
+            simulation.calibration,
+            simulation.roles,
+            kind.value,
+            simulation.params.z_step_um if "Z" in simulation.axes else None,
+        )
         write_results(truth, out / "truth" / name)
         stdout().print(
             f"{path}: {len(truth.tracks)} migrasomes of {len(truth.cell_summary)} cells; "
             f"truth in {out / 'truth' / name}",
             soft_wrap=True,
         )
+
+
+def _overrides(assignments: Iterable[str]) -> dict[str, Any]:
+    """Values of ``--set``, each of the kind that the simulation takes."""
+    from dataclasses import asdict
+
+    from migradetect.errors import ParamsError, nearest_name
+    from migradetect.synthetic import SimulationParams
+
+    defaults = asdict(SimulationParams())
+    overrides = {}
+    for key, value in map(_assignment, assignments):
+        if key not in defaults:
+            near = nearest_name(key, defaults)
+            raise ParamsError(f"--set: expected a value of the simulation, got '{key}'{near}; see SimulationParams")
+        default = defaults[key]
+        if isinstance(default, tuple):
+            value = tuple(value) if isinstance(value, list) else tuple(str(value).split(","))
+        elif isinstance(default, float) and type(value) is int:
+            value = float(value)
+        if type(value) is not type(default):
+            raise ParamsError(f"--set: expected a value like {default} for {key}, got '{value}'")
+        overrides[key] = value
+    return overrides
 
 
 def _assignment(text: str) -> tuple[str, Any]:
