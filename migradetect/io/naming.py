@@ -97,8 +97,11 @@ _WHOLE = tuple(
         r"img_(?P<t>\d{9})_(?P<c>.+)_(?P<z>\d{3})",  # Micro-Manager 1.4
         r"(?P<well>r\d+c\d+)(?P<site>f\d+)p(?P<z>\d+)-ch(?P<c>\d+)sk(?P<t>\d+).*",  # Operetta
         r"(?P<well>[A-P]\d{1,2}(?:_\d+)?)_\d+_\d+_(?P<c>[A-Za-z][\w \-]*?)_(?P<t>\d{3})",  # Cytation
+        r"(?P<plate>.+)_(?P<well>[A-P]\d{2})_T(?P<t>\d{4})(?P<site>F\d{3})L\d\dA\d\dZ(?P<z>\d\d)C(?P<c>\d\d)",  # Yokogawa
     )
 )
+#: ``C03`` is a well of a plate, ``C1-`` a channel that ImageJ split off.
+_WELL = re.compile(r"C(0[1-9]|1[0-9]|2[0-4])")
 _KEYS = {
     **dict.fromkeys(("t", "tp", "time", "timepoint", "frame"), "t"),
     **dict.fromkeys(("c", "ch", "channel", "w", "wave", "wavelength"), "c"),
@@ -203,6 +206,8 @@ def _from_tokens(stem: str) -> NameParts:
             for pair in _PAIR.finditer(token["run"]):
                 start = token.start("run")
                 take(pair[1], pair[2], (start + pair.start(), start + pair.end()))
+        elif _WELL.fullmatch(token[0]):
+            continue
         elif take(token["key"], token["number"], token.span()) and token["name"]:
             name = token["name"]
     if "c" not in values:
