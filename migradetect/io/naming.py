@@ -97,7 +97,8 @@ _WHOLE = tuple(
         r"img_(?P<t>\d{9})_(?P<c>.+)_(?P<z>\d{3})",  # Micro-Manager 1.4
         r"(?P<well>r\d+c\d+)(?P<site>f\d+)p(?P<z>\d+)-ch(?P<c>\d+)sk(?P<t>\d+).*",  # Operetta
         r"(?P<well>[A-P]\d{1,2}(?:_\d+)?)_\d+_\d+_(?P<c>[A-Za-z][\w \-]*?)_(?P<t>\d{3})",  # Cytation
-        r"(?P<plate>.+)_(?P<well>[A-P]\d{2})_T(?P<t>\d{4})(?P<site>F\d{3})L\d\dA\d\dZ(?P<z>\d\d)C(?P<c>\d\d)",  # Yokogawa
+        # Yokogawa
+        r"(?P<plate>.+)_(?P<well>[A-P]\d{2})_T(?P<t>\d{4})(?P<site>F\d{3})L\d\dA\d\dZ(?P<z>\d\d)C(?P<c>\d\d)",
     )
 )
 #: ``C03`` is a well of a plate, ``C1-`` a channel that ImageJ split off.

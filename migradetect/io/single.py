@@ -131,7 +131,8 @@ def _record_imagej(stack: Stack) -> Recording:
         axes, shape = "?YX", (n_planes, *stack.shape_yx)
     else:
         axes, shape = squeezed("TZCYX", (n_t, n_z, n_c, *stack.shape_yx))
-    labels = [str(label) for label in meta.get("Labels", [])]
+    found = meta.get("Labels", [])
+    labels = [str(label) for label in ([found] if isinstance(found, str) else found)]  # tifffile unpacks a single one
     names = tuple(labels[:n_c]) if len(labels) == n_planes and n_c * n_z * n_t == n_planes else ()
     return _of_stack(stack, "imagej", axes, shape, names, _found_imagej(facts))
 
