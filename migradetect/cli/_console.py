@@ -43,7 +43,7 @@ def print_note(message: str) -> None:
 
 def dash(value: Any, digits: int = 2) -> str:
     """Value for a table; what is missing is a dash, never a zero."""
-    if value is None or str(value) in ("<NA>", "nan", "NaT", ""):
+    if value is None or str(value) in ("<NA>", "nan", "NaT"):
         return "-"
     if isinstance(value, float):
         if not math.isfinite(value):

@@ -87,7 +87,7 @@ def _pixel_size(result: Results, truth: Results) -> float:
 
 def show_scores(scores: pd.DataFrame) -> None:
     """Print one row per metric; one column per movie where they are few, else one for all movies."""
-    from migradetect.cli._console import print_table
+    from migradetect.cli._console import print_table, stdout
     from migradetect.evaluate import POOLED
 
     movies = list(dict.fromkeys(scores["movie_id"]))
@@ -95,6 +95,10 @@ def show_scores(scores: pd.DataFrame) -> None:
     table = scores.loc[scores["movie_id"] == shown[-1], ["group", "metric", "unit", "n"]].reset_index(drop=True)
     for movie_id in shown:
         table[movie_id] = scores.loc[scores["movie_id"] == movie_id, "value"].to_numpy()
+    undefined = int(table[shown].isna().all(axis=1).sum())
+    table = table[table[shown].notna().any(axis=1)].reset_index(drop=True)
     table["group"] = table["group"].mask(table["group"].duplicated(), "")
     headings = {"group": "", "metric": "metric"} | {name: name for name in shown} | {"unit": "unit", "n": "n"}
     print_table(table, headings, digits=3, fold=shown)
+    if undefined:
+        stdout().print(f"{undefined} more metrics have nothing to rest on here; --out lists them too.")

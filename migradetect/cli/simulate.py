@@ -33,6 +33,8 @@ def command(
     ] = None,
 ) -> None:
     """Write simulated movies and their ground truth."""
+    from dataclasses import asdict
+
     from migradetect.cli._console import stdout
     from migradetect.errors import OutputError
     from migradetect.io import write_movie, write_results
@@ -57,6 +59,8 @@ def command(
             kind.value,
             simulation.params.z_step_um if "Z" in simulation.axes else None,
         )
+        # label stacks and `evaluate` need the pixel size without the movie beside them
+        truth.provenance["calibration"] = asdict(simulation.calibration)
         write_results(truth, out / "truth" / name)
         stdout().print(
             f"{path}: {len(truth.tracks)} migrasomes of {len(truth.cell_summary)} cells; "
