@@ -61,11 +61,9 @@ def record_sequence(path: Path, files: Sequence[Path], options: InputOptions) ->
         place[key] = file
     missing = [key for key in np.ndindex(outer["T"], outer["C"], outer["Z"]) if key not in place]
     if missing:
-        t, c, z = missing[0]
+        counted = (("frame", times), ("channel", channels), ("slice", slices))
         what = ", ".join(
-            [f"frame {times[t]}"] * bool(times)
-            + [f"channel {channels[c]}"] * bool(channels)
-            + [f"slice {slices[z]}"] * bool(slices)
+            f"{name} {values[at]}" for (name, values), at in zip(counted, missing[0], strict=True) if values
         )
         raise ReadError(
             f"{path}: expected {len(place) + len(missing)} files in the sequence of {files[0].name}, got {len(place)}; "
