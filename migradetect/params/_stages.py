@@ -104,8 +104,8 @@ class CellParams(StageParams):
 class FiberParams(StageParams):
     """Retraction fibers."""
 
-    low_snr: float = Field(2.5, gt=0, description="Ridge SNR down to which a fiber is followed.")
-    high_snr: float = Field(5.0, gt=0, description="Ridge SNR that a fiber must reach somewhere; raise it in clutter.")
+    low_snr: float = Field(3.2, gt=0, description="Ridge SNR down to which a fiber is followed.")
+    high_snr: float = Field(6.0, gt=0, description="Ridge SNR that a fiber must reach somewhere; raise it in clutter.")
     min_length_um: float = Field(3.0, gt=0, description="Shortest fiber in um.")
     max_gap_um: float = Field(1.5, ge=0, description="Longest gap along a line in um that is bridged.")
 
@@ -134,7 +134,10 @@ class JudgeParams(StageParams):
     """Which linked candidates are migrasomes."""
 
     min_score: float = Field(
-        0.5, ge=0, le=1, description="Accepted from this score on; raise it for fewer false ones, lower it to miss fewer."
+        0.5,
+        ge=0,
+        le=1,
+        description="Accepted from this score on; raise it for fewer false ones, lower it to miss fewer.",
     )
     min_duration_min: float = Field(
         8.0, ge=0, description="Shorter ones are called transient; applied where the movie is long enough."

@@ -1,0 +1,318 @@
+"""Retraction fibers: thin bright lines, traced as one-pixel centrelines and measured as graphs.
+
+A fiber is narrower than the PSF, so the ridge filter has the scale of the PSF. Its response is averaged *along* the
+line before any threshold: a line keeps its direction over a micrometre, noise does not.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pandas as pd
+from numba import njit
+from numpy.typing import NDArray
+from scipy import ndimage as ndi
+from skimage.morphology import skeletonize
+
+from migradetect.calibration import Calibration
+from migradetect.filters import masked_gaussian
+from migradetect.params import FiberParams
+
+__all__ = ["measure_fibers", "trace_fibers"]
+
+Image = NDArray[np.float32]
+Labels = NDArray[np.int32]
+
+#: Half length of the average along a line, um: fibers bend on a longer scale.
+_HALF_LENGTH_UM = 0.9
+#: Side lines shorter than this are roughness of the line, not branches, um.
+_SPUR_UM = 0.8
+#: A centreline that comes this close to a body outline is attached to it, um.
+ATTACH_UM = 1.2
+
+
+def trace_fibers(
+    snr_image: Image, weight: Image, params: FiberParams, calibration: Calibration, psf_sigma_um: float
+) -> tuple[Labels, Image]:
+    """Centrelines of one frame.
+
+    Parameters
+    ----------
+    snr_image : ndarray, shape (Y, X)
+        Background-free image with white noise of standard deviation 1, bodies masked out.
+    weight : ndarray, shape (Y, X)
+        1 outside cell bodies, 0 inside.
+    params : FiberParams
+        Lengths in um, thresholds in SNR.
+    calibration : Calibration
+        Pixel size.
+    psf_sigma_um : float
+        Gaussian sigma of the PSF.
+
+    Returns
+    -------
+    labels : ndarray of int32, shape (Y, X)
+        One-pixel centrelines; each 8-connected fiber has its own label from 1.
+    response : ndarray, shape (Y, X)
+        Ridge SNR averaged along the line.
+    """
+    sigma_px = max(1.1 * calibration.px(psf_sigma_um), 0.9)
+    response, crest = _line_response(snr_image, weight, sigma_px, calibration.px(_HALF_LENGTH_UM))
+    strong = crest & (response > params.low_snr)
+    lines = _hysteresis(strong, response > params.high_snr)
+    lines = _bridge(lines, response, params, calibration)
+    skeleton = _prune(np.asarray(skeletonize(lines)), round(calibration.px(_SPUR_UM)))
+    labels, n = ndi.label(skeleton, structure=np.ones((3, 3), int))
+    if n == 0:
+        return np.zeros(snr_image.shape, np.int32), response
+    length_um = calibration.um(np.bincount(labels.ravel())[1:].astype(float) * 1.1)
+    lut = np.zeros(n + 1, np.int32)
+    kept = np.flatnonzero(length_um >= params.min_length_um)
+    lut[1 + kept] = np.arange(1, kept.size + 1)
+    return lut[labels], response
+
+
+def _line_response(
+    snr_image: Image, weight: Image, sigma_px: float, half_px: float
+) -> tuple[Image, NDArray[np.bool_]]:
+    smooth, support = masked_gaussian(snr_image, weight, float(np.sqrt(max(sigma_px**2 - 1 / 6, 0.05))))
+    gate = (support > 0.35).astype(np.float32)
+    n = max(1, round(half_px))
+    # kernel: second derivative of a Gaussian across, Gaussian * box of length 2 n + 1 along; its norm gives the noise
+    t = np.arange(-n - int(6 * sigma_px) - 2, n + int(6 * sigma_px) + 3, dtype=float)
+    offsets = np.arange(-n, n + 1)
+    along = np.exp(-((t[:, None] - offsets) ** 2) / (2 * sigma_px**2)).mean(1) / (np.sqrt(2 * np.pi) * sigma_px)
+    across = (t**2 / sigma_px**2 - 1) / sigma_px**2 * np.exp(-(t**2) / (2 * sigma_px**2)) / (
+        np.sqrt(2 * np.pi) * sigma_px
+    )
+    noise = float(np.sqrt((along**2).sum() * (across**2).sum()))
+    single = float(np.sqrt(3 / (16 * np.pi)) / sigma_px**3)
+    response = _along_lines(smooth, gate, n, noise, single)
+    return response[0], response[1] > 0
+
+
+@njit(cache=True, nogil=True)
+def _along_lines(
+    smooth: Image, gate: Image, n: int, noise: float, single: float
+) -> tuple[Image, Image]:  # pragma: no cover (numba)
+    height, width = smooth.shape
+    xx = np.zeros((height, width), np.float32)
+    yy = np.zeros((height, width), np.float32)
+    xy = np.zeros((height, width), np.float32)
+    for y in range(1, height - 1):
+        for x in range(1, width - 1):
+            c = smooth[y, x]
+            yy[y, x] = smooth[y - 1, x] - 2 * c + smooth[y + 1, x]
+            xx[y, x] = smooth[y, x - 1] - 2 * c + smooth[y, x + 1]
+            xy[y, x] = 0.25 * (
+                smooth[y + 1, x + 1] - smooth[y + 1, x - 1] - smooth[y - 1, x + 1] + smooth[y - 1, x - 1]
+            )
+    response = np.zeros((height, width), np.float32)
+    angle = np.zeros((height, width), np.float32)
+    n_angles = 16
+    parts = np.empty(5)
+    for y in range(2, height - 2):
+        for x in range(2, width - 2):
+            if gate[y, x] <= 0:
+                continue
+            half = 0.5 * (xx[y, x] - yy[y, x])
+            root = np.sqrt(half * half + xy[y, x] * xy[y, x])
+            if -(0.5 * (xx[y, x] + yy[y, x]) - root) < 0.7 * single:
+                continue
+            local = 0.5 * np.arctan2(-2 * xy[y, x], -(xx[y, x] - yy[y, x]))
+            best, best_angle = 0.0, 0.0
+            for k in range(n_angles):
+                theta = k * np.pi / n_angles
+                # the local direction is noisy; lines within 45 degrees of it are tried
+                if abs(np.sin(theta - local)) > 0.71:
+                    continue
+                c, s = np.cos(theta), np.sin(theta)
+                m = 0
+                for k5 in range(5):
+                    total = 0.0
+                    inside = 0
+                    for j in range(-n + (2 * n + 1) * k5 // 5, -n + (2 * n + 1) * (k5 + 1) // 5):
+                        py = int(np.rint(y + j * c))
+                        px = int(np.rint(x - j * s))
+                        if py < 1 or px < 1 or py >= height - 1 or px >= width - 1 or gate[py, px] <= 0:
+                            continue
+                        total -= c * c * xx[py, px] + 2 * c * s * xy[py, px] + s * s * yy[py, px]
+                        inside += 1
+                    if inside > 0:
+                        parts[m] = total / inside
+                        m += 1
+                if m < 3:
+                    continue
+                # a bright bead beside the line, or another line that crosses, fills one part or two of the five: the
+                # median part speaks for the whole length
+                for i in range(1, m):
+                    v = parts[i]
+                    b = i - 1
+                    while b >= 0 and parts[b] > v:
+                        parts[b + 1] = parts[b]
+                        b -= 1
+                    parts[b + 1] = v
+                value = parts[m // 2] if m % 2 else 0.5 * (parts[m // 2 - 1] + parts[m // 2])
+                value *= np.sqrt(m / 5) / (1.2 * noise)
+                if value > best:
+                    best, best_angle = value, theta
+            response[y, x] = best
+            angle[y, x] = best_angle
+    crest = np.zeros((height, width), np.float32)
+    for y in range(2, height - 2):
+        for x in range(2, width - 2):
+            v = response[y, x]
+            if v <= 0:
+                continue
+            s, c = np.sin(angle[y, x]), np.cos(angle[y, x])
+            top = True
+            for sign in (-1.0, 1.0):
+                py, px = y + sign * s, x + sign * c
+                y0, x0 = int(np.floor(py)), int(np.floor(px))
+                fy, fx = py - y0, px - x0
+                w = (
+                    response[y0, x0] * (1 - fy) * (1 - fx)
+                    + response[y0, x0 + 1] * (1 - fy) * fx
+                    + response[y0 + 1, x0] * fy * (1 - fx)
+                    + response[y0 + 1, x0 + 1] * fy * fx
+                )
+                if w > v:
+                    top = False
+                    break
+            if top:
+                crest[y, x] = 1.0
+    return response, crest
+
+
+def _hysteresis(low: NDArray[np.bool_], high: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    # a crest can step aside by a pixel: lines are joined over the dilated crest, kept as crest
+    joined = cv2.dilate(low.astype(np.uint8), np.ones((3, 3), np.uint8))
+    labels, n = ndi.label(joined, structure=np.ones((3, 3), int))
+    if n == 0:
+        return low
+    enough = np.bincount(labels[low & high].ravel(), minlength=n + 1) >= 3
+    enough[0] = False
+    return np.asarray(low & enough[labels])
+
+
+def _bridge(lines: NDArray[np.bool_], response: Image, params: FiberParams, calibration: Calibration) -> NDArray[np.bool_]:
+    """Close gaps of a pixel or two by dilation, longer ones where a weak ridge leads across."""
+    closed = cv2.morphologyEx(lines.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
+    gap = round(calibration.px(params.max_gap_um))
+    if gap < 2:
+        return closed > 0
+    reach = cv2.dilate(closed, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (gap | 1, gap | 1)))
+    weak = (response > 0.6 * params.low_snr) & (reach > 0)
+    weak = np.asarray(skeletonize(weak | (closed > 0)))
+    labels, _ = ndi.label(weak & ~(cv2.dilate(closed, np.ones((3, 3), np.uint8)) > 0), structure=np.ones((3, 3), int))
+    pieces, n_pieces = ndi.label(closed > 0, structure=np.ones((3, 3), int))
+    touched = cv2.dilate(pieces.astype(np.float32), np.ones((5, 5), np.uint8)).astype(int)
+    out = closed > 0
+    if n_pieces == 0:
+        return out
+    for one, box in enumerate(ndi.find_objects(labels), start=1):
+        if box is None:
+            continue
+        part = labels[box] == one
+        ends = np.unique(touched[box][part])
+        # both ends on known lines, and short: a bridge, not a spur
+        if (ends > 0).sum() >= 2 and part.sum() <= gap:
+            out[box] |= part
+    return np.asarray(cv2.morphologyEx(out.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8)) > 0)
+
+
+def _prune(skeleton: NDArray[np.bool_], length_px: int) -> NDArray[np.bool_]:
+    """Take off side lines up to a length: shrink all free ends that far, then let the ends that are left grow back."""
+    line = skeleton.astype(np.uint8)
+    around = np.ones((3, 3), np.uint8)
+
+    def ends(image: NDArray[np.uint8]) -> NDArray[np.bool_]:
+        count = cv2.filter2D(image, cv2.CV_16S, around, borderType=cv2.BORDER_CONSTANT)
+        return np.asarray((image > 0) & (count <= 2))
+
+    for _ in range(length_px):
+        line[ends(line)] = 0
+    tips = ends(line).astype(np.uint8)
+    for _ in range(length_px):
+        tips = cv2.dilate(tips, around) & skeleton.astype(np.uint8) & ((line == 0) | (tips > 0)).astype(np.uint8)
+    return np.asarray((line | tips) > 0)
+
+
+def measure_fibers(labels: Labels, response: Image, cells: Labels, calibration: Calibration) -> pd.DataFrame:
+    """Length, ends and attachment of each fiber.
+
+    Parameters
+    ----------
+    labels : ndarray of int, shape (Y, X)
+        Centrelines from :func:`trace_fibers`.
+    response : ndarray, shape (Y, X)
+        Ridge SNR.
+    cells : ndarray of int, shape (Y, X)
+        Cell bodies of the frame.
+    calibration : Calibration
+        Pixel size.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per fiber: label, length_um, euclidean_um, is_attached, cell_label (0: none), n_branches, n_tips,
+        mean_snr.
+    """
+    columns = ("label", "length_um", "euclidean_um", "is_attached", "cell_label", "n_branches", "n_tips", "mean_snr")
+    if not labels.any():
+        return pd.DataFrame({name: pd.Series(dtype=float) for name in columns})
+    branches = _branches(labels, calibration)
+    n = int(labels.max())
+    index = np.arange(1, n + 1)
+    length = np.bincount(branches["label"], weights=branches["length_um"], minlength=n + 1)[1:]
+    n_branches = np.bincount(branches["label"], minlength=n + 1)[1:]
+    if cells.any():
+        distance, (near_y, near_x) = ndi.distance_transform_edt(cells == 0, return_indices=True)
+        close = ndi.minimum_position(distance, labels, index)
+        at = np.array(close, dtype=int).reshape(-1, 2)
+        gap_um = calibration.um(distance[at[:, 0], at[:, 1]])
+        cell_label = cells[near_y[at[:, 0], at[:, 1]], near_x[at[:, 0], at[:, 1]]]
+    else:
+        gap_um, cell_label = np.full(n, np.inf), np.zeros(n, int)
+    attached = gap_um <= ATTACH_UM
+    return pd.DataFrame(
+        {
+            "label": index,
+            "length_um": length,
+            "euclidean_um": _extent(labels, n, calibration),
+            "is_attached": attached,
+            "cell_label": np.where(attached, cell_label, 0),
+            "n_branches": n_branches,
+            "n_tips": _count_tips(labels, n),
+            "mean_snr": np.asarray(ndi.mean(response, labels, index), float),
+        }
+    )
+
+
+def _branches(labels: Labels, calibration: Calibration) -> pd.DataFrame:
+    import skan
+
+    skeleton = skan.Skeleton(labels > 0, spacing=calibration.pixel_size_um)
+    table = skan.summarize(skeleton, separator="_")
+    first = skeleton.coordinates[table["node_id_src"].to_numpy()].astype(int)
+    return pd.DataFrame(
+        {"label": labels[first[:, 0], first[:, 1]], "length_um": table["branch_distance"].to_numpy(float)}
+    )
+
+
+def _count_tips(labels: Labels, n: int) -> NDArray[np.int64]:
+    line = (labels > 0).astype(np.uint8)
+    neighbours = cv2.filter2D(line, cv2.CV_16S, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT) - 1
+    return np.bincount(labels[(line > 0) & (neighbours == 1)], minlength=n + 1)[1:]
+
+
+def _extent(labels: Labels, n: int, calibration: Calibration) -> NDArray[np.float64]:
+    """Largest distance between two points of each fiber, by the corners of its convex hull."""
+    out = np.zeros(n)
+    for one, box in enumerate(ndi.find_objects(labels), start=1):
+        if box is None:
+            continue
+        points = np.argwhere(labels[box] == one).astype(np.float32)
+        hull = cv2.convexHull(points).reshape(-1, 2)
+        out[one - 1] = np.sqrt(((hull[:, None] - hull[None]) ** 2).sum(-1).max())
+    return calibration.um(out)

@@ -1,0 +1,26 @@
+"""Noise, background and the linear filters that every stage shares.
+
+Images are float32 arrays of shape (Y, X). Filters that meet cell bodies take a *weight* image, 1 where a pixel counts
+and 0 where it doesn't, and normalise by it (normalised convolution, Knutsson & Westin 1993,
+doi:10.1109/CVPR.1993.341081): the edge of a masked body then makes no response of its own.
+"""
+
+from migradetect.filters._background import local_background, remove_hot_pixels
+from migradetect.filters._linear import gaussian, masked_gaussian, resize, shift_integer
+from migradetect.filters._noise import NoiseModel, estimate_noise
+from migradetect.filters._scale_space import BlobScales, blob_responses, ridge_response, ridge_width_um
+
+__all__ = [
+    "BlobScales",
+    "NoiseModel",
+    "blob_responses",
+    "estimate_noise",
+    "gaussian",
+    "local_background",
+    "masked_gaussian",
+    "remove_hot_pixels",
+    "resize",
+    "ridge_response",
+    "ridge_width_um",
+    "shift_integer",
+]

@@ -1,0 +1,106 @@
+"""Noise of the camera: variance as a straight line in the mean."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from migradetect.filters._linear import gaussian
+
+__all__ = ["NoiseModel", "estimate_noise"]
+
+Image = NDArray[np.float32]
+
+# The mask that takes out planes and keeps the noise: Immerkaer 1996, doi:10.1006/cviu.1996.0060. Its squares add to 36.
+_RESIDUAL = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], dtype=np.float32) / 6.0
+_MIN_PIXELS = 200
+_N_BINS = 24
+
+
+@dataclass(frozen=True, slots=True)
+class NoiseModel:
+    """Variance of a pixel in counts squared: ``gain * mean + offset`` (photon and read noise; Foi et al. 2008,
+    doi:10.1109/TIP.2008.2001399).
+
+    Parameters
+    ----------
+    gain : float
+        Counts per detected photon (times the excess noise of the camera), at least 0.
+    offset : float
+        Variance at mean 0 of the recorded counts; may be negative where the camera adds an offset.
+    floor : float
+        Smallest variance that was met, above 0.
+    """
+
+    gain: float
+    offset: float
+    floor: float
+
+    def variance(self, mean: Image) -> Image:
+        """Variance of pixels whose expected count is `mean`, same shape."""
+        return np.maximum(self.gain * mean + self.offset, self.floor).astype(np.float32)
+
+    def sigma(self, image: Image, smoothing_px: float = 1.0) -> Image:
+        """Standard deviation of each pixel of a recorded image, shape (Y, X)."""
+        return np.sqrt(self.variance(gaussian(image, smoothing_px)))
+
+
+def estimate_noise(images: Sequence[Image]) -> NoiseModel:
+    """Fit the noise model to a few frames of one channel.
+
+    The image is smooth at the scale of a pixel, since the PSF spans two or more; what a second-difference mask leaves
+    is noise. Its robust variance is taken in bins of the local mean and a line is fitted.
+
+    Parameters
+    ----------
+    images : sequence of ndarray, each of shape (Y, X)
+        Recorded counts; a handful spread over the movie is enough.
+
+    Returns
+    -------
+    NoiseModel
+    """
+    means, variances, counts = [], [], []
+    for image in images:
+        residual = np.abs(cv2.filter2D(image, cv2.CV_32F, _RESIDUAL))
+        mean = cv2.blur(image, (3, 3))
+        usable = image < image.max() if (image == image.max()).sum() > 20 else np.ones(image.shape, bool)
+        level, rest = mean[usable], residual[usable]
+        if level.size < _MIN_PIXELS:
+            level, rest = mean.ravel(), residual.ravel()
+        edges = np.unique(np.quantile(level, np.r_[np.linspace(0, 0.95, 12), np.linspace(0.96, 1, 12)]))
+        index = np.digitize(level, edges[1:-1]) if edges.size > 2 else np.zeros(level.size, int)
+        for one in range(min(edges.size, _N_BINS)):
+            inside = rest[index == one]
+            if inside.size >= min(_MIN_PIXELS, level.size):
+                means.append(float(np.median(level[index == one])))
+                variances.append(float((np.median(inside) / 0.6745) ** 2))
+                counts.append(float(inside.size))
+    if not means:
+        spread = float(np.var(images[0])) if images else 1.0
+        return NoiseModel(0.0, max(spread, 1e-6), max(spread, 1e-6))
+    return _fit_line(np.array(means), np.array(variances), np.array(counts))
+
+
+def _fit_line(mean: NDArray[np.float64], variance: NDArray[np.float64], count: NDArray[np.float64]) -> NoiseModel:
+    floor = max(float(np.min(variance)) * 0.5, 1e-6)
+    gain, offset = 0.0, float(np.average(variance, weights=count))
+    weight = count / np.maximum(variance, floor) ** 2
+    for _ in range(8):
+        if np.ptp(mean) < 1e-9:
+            break
+        design = np.stack([mean, np.ones_like(mean)], axis=1)
+        root = np.sqrt(weight)
+        solution = np.linalg.lstsq(design * root[:, None], variance * root, rcond=None)[0]
+        gain, offset = float(max(solution[0], 0.0)), float(solution[1])
+        if solution[0] <= 0:
+            offset = float(np.average(variance, weights=weight))
+        predicted = np.maximum(gain * mean + offset, floor)
+        # structure only ever adds variance, so bins far above the line lose their say
+        excess = np.clip(variance / predicted - 1, 0, None)
+        weight = count / predicted**2 / (1 + (excess / 0.3) ** 2)
+    return NoiseModel(gain, offset, floor)

@@ -1,0 +1,230 @@
+"""Linking over time, in drift-corrected coordinates: spots with trackpy, bodies and fibers by overlap."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+from scipy.spatial import cKDTree
+
+from migradetect.params import LinkingParams
+
+__all__ = ["OverlapLinker", "find_divisions", "link_spots", "merge_sites"]
+
+Labels = NDArray[np.int64]
+
+
+def link_spots(spots: pd.DataFrame, params: LinkingParams) -> pd.DataFrame:
+    """Link candidates over time with trackpy (Crocker & Grier 1996, doi:10.1006/jcis.1996.0217).
+
+    Parameters
+    ----------
+    spots : pandas.DataFrame
+        Columns frame, y_stage_um, x_stage_um and any others.
+    params : LinkingParams
+        Search range in um, memory in frames.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A copy with the integer column `candidate_id`, from 1.
+    """
+    out = spots.copy()
+    if spots.empty:
+        out["candidate_id"] = pd.Series(dtype=np.int64)
+        return out
+    if spots["frame"].nunique() == 1:
+        out["candidate_id"] = np.arange(1, len(out) + 1)
+        return out
+    import trackpy
+
+    trackpy.quiet()
+    with warnings.catch_warnings():
+        # trackpy 0.7 under pandas 3 warns about a change of pandas 4 at each call
+        warnings.simplefilter("ignore")
+        linked = trackpy.link(
+            out.reset_index(drop=True),
+            search_range=params.search_range_um,
+            pos_columns=["y_stage_um", "x_stage_um"],
+            t_column="frame",
+            memory=params.memory_frames,
+            # crowded clumps would make a subnetwork too large to solve: there the range shrinks step by step
+            adaptive_stop=params.search_range_um / 4,
+            adaptive_step=0.8,
+        )
+    out = linked.reset_index(drop=True)
+    out["candidate_id"] = out.pop("particle").astype(np.int64) + 1
+    return out
+
+
+def merge_sites(linked: pd.DataFrame, max_overlap_frames: int = 2) -> pd.DataFrame:
+    """Join tracks that stand at the same place one after the other.
+
+    A migrasome is anchored: what is lost for longer than the memory and found again at the same place is the same one.
+
+    Parameters
+    ----------
+    linked : pandas.DataFrame
+        Columns candidate_id, frame, y_stage_um, x_stage_um, diameter_um.
+    max_overlap_frames : int
+        Frames that two tracks may share and still be one.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A copy with new `candidate_id`, from 1, in the order of the first frame.
+    """
+    if linked.empty:
+        return linked.copy()
+    grouped = linked.groupby("candidate_id")
+    tracks = grouped.agg(
+        y=("y_stage_um", "median"),
+        x=("x_stage_um", "median"),
+        first=("frame", "min"),
+        last=("frame", "max"),
+        diameter=("diameter_um", "median"),
+        n=("frame", "size"),
+    )
+    tracks = tracks.sort_values(["first", "n", "y"], ascending=[True, False, True], kind="stable")
+    places = tracks[["y", "x"]].to_numpy()
+    reach = np.maximum(0.3, 0.3 * tracks["diameter"].fillna(0.5).clip(0.3, 3).to_numpy())
+    tree = cKDTree(places)
+    first, last = tracks["first"].to_numpy(), tracks["last"].to_numpy()
+    site = np.arange(len(tracks))
+    end = last.copy()
+    for i in range(len(tracks)):
+        near = [j for j in tree.query_ball_point(places[i], reach[i]) if j < i and site[j] == j]
+        near = [j for j in near if first[i] > end[j] - max_overlap_frames]
+        if near:
+            distance = np.hypot(*(places[near] - places[i]).T)
+            best = near[int(np.argmin(distance))]
+            site[i] = best
+            end[best] = max(end[best], last[i])
+    root = dict(zip(tracks.index, site, strict=True))
+    order = {r: k + 1 for k, r in enumerate(sorted(set(site.tolist())))}
+    out = linked.copy()
+    out["candidate_id"] = out["candidate_id"].map(lambda i: order[int(root[i])]).astype(np.int64)
+    out = out.sort_values(["candidate_id", "frame", "blob_snr"], ascending=[True, True, False], kind="stable")
+    return out.drop_duplicates(["candidate_id", "frame"]).reset_index(drop=True)
+
+
+@dataclass
+class OverlapLinker:
+    """Gives regions of successive frames one identity by how much they overlap, with memory.
+
+    Parameters
+    ----------
+    memory_frames : int
+        Frames for which a region may be lost.
+    min_overlap : float
+        Smallest overlap over the smaller region that may link.
+    """
+
+    memory_frames: int
+    min_overlap: float = 0.2
+    _masks: dict[int, tuple[int, Labels]] = field(default_factory=dict)
+    _next: int = 1
+
+    def link(self, frame: int, labels: Labels) -> dict[int, int]:
+        """Identity of each label of the next frame.
+
+        Parameters
+        ----------
+        frame : int
+            Frame index, rising.
+        labels : ndarray of int, shape (Y, X)
+            Regions in drift-corrected coordinates.
+
+        Returns
+        -------
+        dict of int to int
+            Label -> identity, from 1.
+        """
+        present = [int(i) for i in np.unique(labels) if i > 0]
+        self._masks = {i: m for i, m in self._masks.items() if frame - m[0] <= self.memory_frames + 1}
+        known = sorted(self._masks)
+        flat = labels.ravel()
+        size = np.bincount(flat, minlength=(max(present) if present else 0) + 1)
+        cost = np.zeros((len(known), len(present)))
+        for row, identity in enumerate(known):
+            pixels = self._masks[identity][1]
+            shared = np.bincount(flat[pixels], minlength=size.size)
+            for column, label in enumerate(present):
+                smaller = min(pixels.size, int(size[label]))
+                overlap = shared[label] / max(smaller, 1)
+                union = pixels.size + size[label] - shared[label]
+                if overlap >= self.min_overlap:
+                    cost[row, column] = -(shared[label] / max(union, 1) + 0.05 * overlap)
+        rows, columns = linear_sum_assignment(cost) if cost.size else (np.array([], int), np.array([], int))
+        identity_of: dict[int, int] = {}
+        for row, column in zip(rows, columns, strict=True):
+            if cost[row, column] < 0:
+                identity_of[present[column]] = known[row]
+        for label in present:
+            if label not in identity_of:
+                identity_of[label] = self._next
+                self._next += 1
+            self._masks[identity_of[label]] = (frame, np.flatnonzero(flat == label))
+        return identity_of
+
+
+def find_divisions(cells: pd.DataFrame, min_frames: int = 3) -> tuple[pd.DataFrame, dict[int, int]]:
+    """Give both daughters of a division new identities.
+
+    A cell that appears inside the field, next to one that loses a third of its area or more in the same step, is the
+    second daughter of it. Two cells that merely touched and parted do not match: together they were larger than one.
+
+    Parameters
+    ----------
+    cells : pandas.DataFrame
+        Columns frame, cell_id, y_stage_um, x_stage_um, area_um2, touches_border.
+    min_frames : int
+        A daughter is seen at least this long.
+
+    Returns
+    -------
+    cells : pandas.DataFrame
+        A copy with new identities.
+    mothers : dict of int to int
+        Daughter -> mother.
+    """
+    out = cells.copy()
+    mothers: dict[int, int] = {}
+    if out.empty:
+        return out, mothers
+    following = int(out["cell_id"].max()) + 1
+    usual_area = float(out["area_um2"].median())
+    start = int(out["frame"].min())
+    for new_id, rows in list(out.groupby("cell_id")):
+        begin = rows.sort_values("frame").iloc[0]
+        if begin["frame"] <= start or len(rows) < min_frames or bool(begin["touches_border"]):
+            continue
+        now = out[(out["frame"] == begin["frame"]) & (out["cell_id"] != new_id)]
+        before = out[out["frame"] == begin["frame"] - 1].set_index("cell_id")
+        for _, other in now.iterrows():
+            if other["cell_id"] not in before.index:
+                continue
+            old = before.loc[other["cell_id"]]
+            radius = np.sqrt(old["area_um2"] / np.pi)
+            gap = np.hypot(begin["y_stage_um"] - old["y_stage_um"], begin["x_stage_um"] - old["x_stage_um"])
+            together = begin["area_um2"] + other["area_um2"]
+            halves = max(begin["area_um2"], other["area_um2"]) < 0.75 * together
+            if (
+                gap < 1.8 * radius
+                and other["area_um2"] < 0.75 * old["area_um2"]
+                and 0.6 < together / old["area_um2"] < 1.4
+                and old["area_um2"] < 1.5 * usual_area
+                and halves
+            ):
+                mother = int(other["cell_id"])
+                later = (out["cell_id"] == mother) & (out["frame"] >= begin["frame"])
+                out.loc[later, "cell_id"] = following
+                mothers[following] = mother
+                mothers[int(str(new_id))] = mother
+                following += 1
+                break
+    return out, mothers

@@ -1,0 +1,287 @@
+"""Pass 1, what is done to one frame and to a window of registered frames."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from migradetect.calibration import Calibration
+from migradetect.cells import segment_cells
+from migradetect.fibers import trace_fibers
+from migradetect.filters import (
+    NoiseModel,
+    estimate_noise,
+    local_background,
+    remove_hot_pixels,
+    ridge_response,
+    ridge_width_um,
+    shift_integer,
+)
+from migradetect.movie import DETECTION_ROLES, Movie
+from migradetect.params import Params
+from migradetect.profiles import ProfileLibrary
+from migradetect.registration import anchored_detail, estimate_shift
+from migradetect.spots import SpotImage, find_spots
+
+__all__ = ["FrameData", "FrameResult", "MovieModel", "Window", "detect", "fit_movie_model", "outside_bodies", "prepare_frame"]
+
+Image = NDArray[np.float32]
+Labels = NDArray[np.int32]
+
+#: Pixels this close to a body outline hold its blurred edge; they are left out of spots and fibers, um.
+EDGE_UM = 0.25
+#: PSF where the movie shows no fibers to measure it on, um (FWHM 0.27: 1.3 NA at 560 nm, with some spherical error).
+DEFAULT_PSF_SIGMA_UM = 0.115
+
+
+@dataclass(frozen=True)
+class MovieModel:
+    """What is constant over a movie: noise of each channel, PSF, and the profiles that follow from it."""
+
+    roles: tuple[str, ...]
+    noise: dict[str, NoiseModel]
+    empty_sigma: dict[str, float]
+    """Noise of an empty pixel, counts."""
+    background: dict[str, float]
+    """Typical recorded level of an empty pixel, counts."""
+    psf_sigma_um: float
+    is_psf_measured: bool
+    library: ProfileLibrary
+
+
+@dataclass
+class FrameData:
+    """One frame, ready for detection; images of shape (Y, X)."""
+
+    index: int
+    cells: Labels
+    signal: Image
+    """Channels above the local background, each over the noise of an empty pixel, added; 0 inside bodies."""
+    variance: Image
+    weight: Image
+    above: dict[str, Image]
+    """Channels above the wide background, counts."""
+    detail: Image
+    """Anchored fine detail, for registration."""
+    drift_px: tuple[float, float] = (0.0, 0.0)
+    """Stage drift since the first frame (y, x)."""
+    registration_confidence: float = 0.0
+    level: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """Background and noise of an empty pixel in this frame, counts, by role."""
+    focus: float = float("nan")
+
+
+@dataclass
+class FrameResult:
+    """What pass 1 found in one frame."""
+
+    spots: pd.DataFrame
+    fibers: Labels
+    ridge: Image
+
+
+def fit_movie_model(movie: Movie, params: Params) -> MovieModel:
+    """Noise and PSF from a handful of frames spread over the movie.
+
+    Parameters
+    ----------
+    movie : Movie
+        Any number of frames.
+    params : Params
+        `optics` may give the PSF.
+
+    Returns
+    -------
+    MovieModel
+    """
+    roles = tuple(role for role in movie.roles if role in DETECTION_ROLES)
+    indices = sorted({round(i * (movie.n_frames - 1) / 4) for i in range(5)})
+    noise, sigma, level = {}, {}, {}
+    for role in movie.roles:
+        images = [movie.frame(i, role) for i in indices]
+        noise[role] = estimate_noise(images)
+        # an empty pixel: the mode of a field that cells and fibers fill partly is below the median
+        level[role] = float(np.median([_empty_level(image) for image in images]))
+        sigma[role] = float(np.sqrt(noise[role].variance(np.float32(level[role]))))
+    psf = params.optics.psf_fwhm_um / 2.3548 if params.optics.psf_fwhm_um else float("nan")
+    pixel = movie.calibration.pixel_size_um
+    model = MovieModel(
+        roles, noise, sigma, level, DEFAULT_PSF_SIGMA_UM, False, ProfileLibrary.build(pixel, DEFAULT_PSF_SIGMA_UM)
+    )
+    measured = np.isfinite(psf)
+    if not measured:
+        widths = [_line_width(movie, index, params, model) for index in indices]
+        if np.isfinite(widths).any():
+            # the pixel's own box is part of every template already
+            psf = float(np.sqrt(max(np.nanmedian(widths) ** 2 - pixel**2 * (1 / 12 + 0.03), 0.05**2)))
+            psf = float(np.clip(psf, 0.06, 0.35))
+            measured = True
+        else:
+            psf = DEFAULT_PSF_SIGMA_UM
+    return MovieModel(roles, noise, sigma, level, psf, measured, ProfileLibrary.build(pixel, psf))
+
+
+def _empty_level(image: Image) -> float:
+    small = cv2.resize(image, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA) if min(image.shape) >= 16 else image
+    low, high = np.quantile(small, [0.005, 0.7])
+    if high <= low:
+        return float(low)
+    counts, edges = np.histogram(small, bins=64, range=(float(low), float(high)))
+    smooth = np.convolve(counts, [1, 2, 3, 2, 1], mode="same")
+    k = int(np.argmax(smooth))
+    return float(0.5 * (edges[k] + edges[k + 1]))
+
+
+def _line_width(movie: Movie, index: int, params: Params, model: MovieModel) -> float:
+    frame = prepare_frame(movie, index, params, model, None)
+    snr = (frame.signal / np.sqrt(frame.variance)).astype(np.float32)
+    response, along, angle = ridge_response(snr, frame.weight, max(movie.calibration.px(0.13), 0.9))
+    return ridge_width_um(frame.signal, response, along, angle, movie.calibration.pixel_size_um)
+
+
+def prepare_frame(
+    movie: Movie, index: int, params: Params, model: MovieModel, before: FrameData | None
+) -> FrameData:
+    """Read one frame; find bodies, background, noise and the drift against the frame before.
+
+    Parameters
+    ----------
+    movie : Movie
+        Where the planes come from.
+    index : int
+        Frame.
+    params : Params
+        All parameters.
+    model : MovieModel
+        Noise and PSF of the movie.
+    before : FrameData or None
+        The frame before, for drift and for parting touching cells.
+
+    Returns
+    -------
+    FrameData
+    """
+    calibration = movie.calibration
+    raw, sigma = {}, {}
+    for role in movie.roles:
+        image = movie.frame(index, role)
+        spread = model.noise[role].sigma(image)
+        raw[role] = remove_hot_pixels(image, spread)
+        sigma[role] = spread
+    everywhere = np.ones(movie.shape_yx, np.float32)
+    wide_px = calibration.px(8.0)
+    body = np.zeros(movie.shape_yx, np.float32)
+    above = {}
+    for role in movie.roles:
+        background = _wide_background(raw[role], sigma[role], wide_px)
+        above[role] = raw[role] - background
+        if role in model.roles:
+            body += above[role] / model.empty_sigma[role]
+    body /= np.sqrt(len(model.roles))
+    previous = None
+    if before is not None:
+        previous = before.cells
+    cells = segment_cells(body, params.cells, calibration, previous)
+    weight = outside_bodies(cells, calibration)
+    signal = np.zeros(movie.shape_yx, np.float32)
+    variance = np.zeros(movie.shape_yx, np.float32)
+    level = {}
+    for role in movie.roles:
+        background = local_background(
+            raw[role], weight, sigma[role], calibration.px(params.preprocess.background_um / 3)
+        )
+        level[role] = (float(np.median(background)), float(np.median(sigma[role][weight > 0])) if weight.any() else np.nan)
+        if role in model.roles:
+            signal += (raw[role] - background) / model.empty_sigma[role]
+            variance += (sigma[role] / model.empty_sigma[role]) ** 2
+    signal *= weight
+    detail = anchored_detail(signal / np.sqrt(variance), weight, calibration)
+    frame = FrameData(index, cells, signal, variance, weight, above, detail, level=level)
+    frame.focus = float(np.quantile(np.abs(detail), 0.99))
+    if before is not None and params.registration.enabled:
+        dy, dx, frame.registration_confidence = estimate_shift(before.detail, detail, params.registration, calibration)
+        frame.drift_px = (before.drift_px[0] + dy, before.drift_px[1] + dx)
+    elif before is not None:
+        frame.drift_px = before.drift_px
+    return frame
+
+
+def _wide_background(image: Image, sigma: Image, scale_px: float) -> Image:
+    """Background under the cells: a smooth surface through the lower part of the field."""
+    factor = max(1, round(scale_px / 8))
+    shape = (max(1, image.shape[0] // factor), max(1, image.shape[1] // factor))
+    small = cv2.resize(image, shape[::-1], interpolation=cv2.INTER_AREA)
+    level = _empty_level(image)
+    spread = float(np.median(sigma)) / max(factor / 2, 1)
+    surface = np.full(shape, level, np.float32)
+    yy, xx = np.meshgrid(np.linspace(-1, 1, shape[0]), np.linspace(-1, 1, shape[1]), indexing="ij")
+    design = np.stack([np.ones_like(yy), yy, xx, yy * xx, yy**2, xx**2], axis=-1).reshape(-1, 6)
+    for _ in range(6):
+        # vignetting is a smooth bowl: a quadratic surface through what is not above it
+        keep = (np.abs(small - surface) < 3 * spread + 0.08 * abs(level)).ravel()
+        if keep.sum() < 50:
+            break
+        residual = small.ravel()[keep] - surface.ravel()[keep]
+        weight = np.where(residual > 0, 1 / (1 + (residual / (1.5 * spread)) ** 2), 1.0)
+        root = np.sqrt(weight)[:, None]
+        solution = np.linalg.lstsq(design[keep] * root, small.ravel()[keep] * root[:, 0], rcond=None)[0]
+        surface = (design @ solution).reshape(shape).astype(np.float32)
+    return cv2.resize(surface, image.shape[::-1], interpolation=cv2.INTER_LINEAR).astype(np.float32)
+
+
+def outside_bodies(cells: Labels, calibration: Calibration) -> Image:
+    """1 outside cell bodies and their blurred edges, else 0; shape (Y, X)."""
+    radius = max(1, round(calibration.px(EDGE_UM)))
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    return 1.0 - cv2.dilate((cells > 0).astype(np.uint8), kernel).astype(np.float32)
+
+
+class Window:
+    """The frames within reach of a centre one, and their registered average.
+
+    Linear steps come before any maximum or threshold: what is anchored adds up, noise and what moves average out.
+    """
+
+    def __init__(self, half_width: int) -> None:
+        self.half_width = half_width
+        self._frames: deque[FrameData] = deque(maxlen=2 * half_width + 1)
+
+    def push(self, frame: FrameData) -> None:
+        """Add the next frame; the oldest falls out."""
+        self._frames.append(frame)
+
+    def average(self, centre: int) -> tuple[FrameData, SpotImage]:
+        """Frame `centre` and the average of all frames within reach of it, in its coordinates."""
+        middle = next(frame for frame in self._frames if frame.index == centre)
+        total = np.zeros_like(middle.signal)
+        variance = np.zeros_like(middle.signal)
+        count = np.zeros_like(middle.signal)
+        for frame in self._frames:
+            if abs(frame.index - centre) > self.half_width:
+                continue
+            dy = round(middle.drift_px[0] - frame.drift_px[0])
+            dx = round(middle.drift_px[1] - frame.drift_px[1])
+            weight = frame.weight if dy == dx == 0 else shift_integer(frame.weight, dy, dx)
+            total += weight * (frame.signal if dy == dx == 0 else shift_integer(frame.signal, dy, dx))
+            variance += weight * (frame.variance if dy == dx == 0 else shift_integer(frame.variance, dy, dx))
+            count += weight
+        seen = count > 0
+        safe = np.where(seen, count, 1)
+        # where the centre frame has a body the neighbours may still see the dish, but the spot is not seen *now*
+        weight = (seen & (middle.weight > 0)).astype(np.float32)
+        spread = np.where(seen, variance / safe**2, 1).astype(np.float32)
+        return middle, SpotImage((total / safe * weight).astype(np.float32), spread, weight)
+
+
+def detect(image: SpotImage, params: Params, calibration: Calibration, model: MovieModel) -> FrameResult:
+    """Candidates and fibers of one averaged frame."""
+    spots = find_spots(image, params.spots, calibration, model.library, model.psf_sigma_um)
+    fibers, ridge = trace_fibers(image.snr, image.weight, params.fibers, calibration, model.psf_sigma_um)
+    return FrameResult(spots, fibers, ridge)
+
+

@@ -1,0 +1,179 @@
+"""Pass 2: the movie's tables: drift refined, cells, fibers and candidates linked, tracks judged."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from migradetect.calibration import Calibration
+from migradetect.linking import OverlapLinker, find_divisions, link_spots, merge_sites
+from migradetect.movie import Movie
+from migradetect.params import Params
+from migradetect.pipeline._pass1 import Pass1
+from migradetect.results import LabelStack
+from migradetect.tracks import judge, track_features
+
+__all__ = ["Pass2", "run_pass2"]
+
+_COARSE_UM = 0.5
+#: Fibers are lines: widened by this much before their overlap is taken, um.
+_FIBER_REACH_UM = 0.8
+
+
+@dataclass
+class Pass2:
+    """Linked and judged tables."""
+
+    drift_um: NDArray[np.float64]
+    """Stage drift, shape (T, 2), y and x."""
+    cells: pd.DataFrame
+    cell_lut: dict[tuple[int, int], int]
+    """(frame, label) -> cell_id."""
+    fibers: pd.DataFrame
+    fiber_lut: dict[tuple[int, int], int]
+    """(frame, label) -> fiber_id."""
+    linked: pd.DataFrame
+    """Spots with candidate_id."""
+    judged: pd.DataFrame
+    """One row per candidate with score, kind and reason."""
+
+
+def run_pass2(movie: Movie, params: Params, first: Pass1) -> Pass2:
+    """Link and judge what pass 1 found.
+
+    Parameters
+    ----------
+    movie : Movie
+        For its calibration and length.
+    params : Params
+        All parameters.
+    first : Pass1
+        Tables and label planes.
+
+    Returns
+    -------
+    Pass2
+    """
+    calibration = movie.calibration
+    drift = np.array([[row["drift_y_um"], row["drift_x_um"]] for row in first.frames])
+    spots = pd.concat(first.spots, ignore_index=True)
+    linked = link_spots(spots, params.linking)
+    if params.registration.enabled and movie.n_frames > 2:
+        drift, linked = _refine_drift(drift, linked)
+    linked = merge_sites(linked)
+    interval = calibration.frame_interval_min
+    features = track_features(linked, movie.n_frames, interval)
+    judged = judge(features, params.judge, movie.n_frames, interval)
+    cells, cell_lut = _link_cells(first, drift, params, calibration)
+    fibers, fiber_lut = _link_fibers(first, drift, cell_lut, calibration)
+    return Pass2(drift, cells, cell_lut, fibers, fiber_lut, linked, judged)
+
+
+def _refine_drift(
+    drift: NDArray[np.float64], linked: pd.DataFrame
+) -> tuple[NDArray[np.float64], pd.DataFrame]:
+    """Take out what all standing spots share: correlation from frame to frame lets small errors add up."""
+    size = linked.groupby("candidate_id")["frame"].transform("size")
+    standing = linked[(size >= 5) & (linked["blob_snr"] > 6) & (linked["diameter_um"] < 3.5)]
+    out = linked.copy()
+    if len(standing) < 20:
+        return drift, out
+    correction = np.zeros_like(drift)
+    for axis, name in enumerate(("y_stage_um", "x_stage_um")):
+        residual = standing[name] - standing.groupby("candidate_id")[name].transform("median")
+        by_frame = residual.groupby(standing["frame"]).agg(["median", "size"])
+        enough = by_frame[by_frame["size"] >= 4]
+        correction[enough.index.to_numpy(dtype=int), axis] = enough["median"].to_numpy()
+        out[name] = out[name] - correction[out["frame"].to_numpy(dtype=int), axis]
+    return drift + correction, out
+
+
+def _to_stage(
+    plane: NDArray[np.uint32], drift_um: NDArray[np.float64], calibration: Calibration, widen_um: float = 0.0
+) -> NDArray[np.int64]:
+    """Label plane on a coarse grid in drift-corrected coordinates."""
+    step = calibration.pixel_size_um / _COARSE_UM
+    labels = plane.astype(np.float32)
+    if widen_um:
+        radius = max(1, round(calibration.px(widen_um)))
+        labels = cv2.dilate(labels, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1)))
+    margin = 20.0
+    size = tuple(int(np.ceil((calibration.um(float(n)) + 2 * margin) / _COARSE_UM)) for n in plane.shape[::-1])
+    transform = np.array(
+        [[step, 0, (margin - drift_um[1]) / _COARSE_UM], [0, step, (margin - drift_um[0]) / _COARSE_UM]]
+    )
+    return np.asarray(cv2.warpAffine(labels, transform, size, flags=cv2.INTER_NEAREST), dtype=np.int64)
+
+
+def _identities(
+    planes: LabelStack, drift: NDArray[np.float64], linker: OverlapLinker, calibration: Calibration, widen_um: float
+) -> dict[tuple[int, int], int]:
+    lut = {}
+    for frame in range(len(planes)):
+        stage = _to_stage(planes[frame], drift[frame], calibration, widen_um)
+        for label, identity in linker.link(frame, stage).items():
+            lut[frame, label] = identity
+    return lut
+
+
+def _with_identity(table: pd.DataFrame, lut: dict[tuple[int, int], int], name: str) -> pd.DataFrame:
+    keys = zip(table["frame"].astype(int), table["label"].astype(int), strict=True)
+    table = table.copy()
+    table[name] = [lut.get(key, 0) for key in keys]
+    return table[table[name] > 0].reset_index(drop=True)
+
+
+def _link_cells(
+    first: Pass1, drift: NDArray[np.float64], params: Params, calibration: Calibration
+) -> tuple[pd.DataFrame, dict[tuple[int, int], int]]:
+    linker = OverlapLinker(params.linking.cell_memory_frames)
+    lut = _identities(first.cell_labels, drift, linker, calibration, 0.0)
+    cells = _with_identity(pd.concat(first.cells, ignore_index=True), lut, "cell_id")
+    frame = cells["frame"].to_numpy(dtype=int)
+    cells["y_stage_um"] = cells["y_um"] - drift[frame, 0]
+    cells["x_stage_um"] = cells["x_um"] - drift[frame, 1]
+    cells, mothers = find_divisions(cells)
+    cells, mothers = _drop_brief(cells, mothers, len(first.cells))
+    cells["mother_id"] = cells["cell_id"].map(mothers).astype("Int64")
+    cells = cells.sort_values(["cell_id", "frame"], kind="stable")
+    by = cells.groupby("cell_id")
+    gap = by["frame"].diff() * calibration.frame_interval_min
+    step = np.hypot(by["y_stage_um"].diff(), by["x_stage_um"].diff())
+    cells["speed_um_per_min"] = step / gap
+    lut = {
+        (int(f), int(label)): int(c) for f, label, c in zip(cells["frame"], cells["label"], cells["cell_id"], strict=True)
+    }
+    return cells.reset_index(drop=True), lut
+
+
+def _drop_brief(
+    cells: pd.DataFrame, mothers: dict[int, int], n_frames: int
+) -> tuple[pd.DataFrame, dict[int, int]]:
+    """A body seen in a frame or two in the middle of a long movie is a clump or a slip of the outline."""
+    if n_frames < 6:
+        return cells, mothers
+    seen = cells.groupby("cell_id")["frame"].transform("size")
+    at_edge = cells.groupby("cell_id")["touches_border"].transform("any")
+    kept = cells[(seen >= 3) | at_edge & (seen >= 2)].copy()
+    order = {old: new for new, old in enumerate(sorted(kept["cell_id"].unique()), start=1)}
+    kept["cell_id"] = kept["cell_id"].map(order).astype(np.int64)
+    return kept, {order[d]: order[m] for d, m in mothers.items() if d in order and m in order}
+
+
+def _link_fibers(
+    first: Pass1, drift: NDArray[np.float64], cell_lut: dict[tuple[int, int], int], calibration: Calibration
+) -> tuple[pd.DataFrame, dict[tuple[int, int], int]]:
+    lut = _identities(first.fiber_labels, drift, OverlapLinker(3), calibration, _FIBER_REACH_UM)
+    fibers = _with_identity(pd.concat(first.fibers, ignore_index=True), lut, "fiber_id")
+    keys = zip(fibers["frame"].astype(int), fibers["cell_label"].astype(int), strict=True)
+    fibers["attached_cell"] = [cell_lut.get(key, 0) for key in keys]
+    # a broken fiber keeps the cell that it was attached to for longest
+    known = fibers[fibers["attached_cell"] > 0]
+    owner = known.groupby("fiber_id")["attached_cell"].agg(lambda c: c.mode().iloc[0]) if len(known) else pd.Series(dtype=float)
+    fibers["cell_id"] = fibers["fiber_id"].map(owner).astype("Int64")
+    fibers["is_attached"] = fibers["attached_cell"] > 0
+    return fibers, lut

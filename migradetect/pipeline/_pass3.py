@@ -1,0 +1,128 @@
+"""Pass 3: every frame again, small windows only: forced photometry at each accepted site, and what follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from migradetect.assign import CellHistory
+from migradetect.filters import remove_hot_pixels
+from migradetect.movie import Movie
+from migradetect.params import Params
+from migradetect.photometry import Sites, count_arms, measure_sites, nearest_labels
+from migradetect.pipeline._frames import MovieModel, outside_bodies
+from migradetect.pipeline._pass1 import Pass1
+from migradetect.pipeline._pass2 import Pass2
+from migradetect.results import LabelStack
+
+__all__ = ["accepted_sites", "relabel", "run_pass3"]
+
+
+def accepted_sites(second: Pass2) -> Sites:
+    """Sites of the accepted tracks, numbered from 1 in the order of their first frame."""
+    accepted = second.judged[second.judged["kind"] == "migrasome"].sort_values(["frame_first", "y_stage_um"])
+    spots = second.linked[second.linked["candidate_id"].isin(accepted.index)]
+    late = spots[spots["frame"] >= spots.groupby("candidate_id")["frame"].transform("median")]
+    diameter = late.groupby("candidate_id")["diameter_um"].median().reindex(accepted.index)
+    shape = spots.groupby("candidate_id")["shape"].agg(lambda s: s.mode().iloc[0]).reindex(accepted.index)
+    return Sites(
+        np.arange(1, len(accepted) + 1, dtype=np.int64),
+        accepted["y_stage_um"].to_numpy(float),
+        accepted["x_stage_um"].to_numpy(float),
+        diameter.to_numpy(float),
+        shape.fillna(0).to_numpy().astype(np.int64),
+    )
+
+
+def relabel(plane: NDArray[np.uint32], frame: int, lut: dict[tuple[int, int], int]) -> NDArray[np.int32]:
+    """Labels of a frame replaced by identities; those without one become background."""
+    table = np.zeros(int(plane.max()) + 1, np.int32)
+    for label in range(1, table.size):
+        table[label] = lut.get((frame, label), 0)
+    return table[plane]
+
+
+def run_pass3(
+    movie: Movie,
+    params: Params,
+    model: MovieModel,
+    first: Pass1,
+    second: Pass2,
+    sites: Sites,
+    step: Callable[[int], None],
+) -> tuple[pd.DataFrame, LabelStack, LabelStack]:
+    """Photometry and surroundings of each site in each frame.
+
+    Parameters
+    ----------
+    movie, params, model, first, second : Movie, Params, MovieModel, Pass1, Pass2
+        Results so far.
+    sites : Sites
+        N sites.
+    step : callable
+        Called with the number of frames done; may raise to stop.
+
+    Returns
+    -------
+    traces : pandas.DataFrame
+        N rows per frame.
+    cells, fibers : LabelStack
+        Planes whose label value is the identity.
+    """
+    calibration = movie.calibration
+    history = CellHistory(movie.shape_yx, calibration)
+    cell_planes, fiber_planes = LabelStack(movie.shape_yx), LabelStack(movie.shape_yx)
+    rows = []
+    for t in range(movie.n_frames):
+        cells = relabel(first.cell_labels[t], t, second.cell_lut)
+        fibers = relabel(first.fiber_labels[t], t, second.fiber_lut)
+        cell_planes.append(cells)
+        fiber_planes.append(fibers)
+        drift = (float(second.drift_um[t, 0]), float(second.drift_um[t, 1]))
+        if sites.site_id.size:
+            rows.append(_one_frame(movie, t, model, sites, cells, fibers, drift, history))
+        history.add(t, cells, drift)
+        step(t + 1)
+    traces = pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
+    return traces, cell_planes, fiber_planes
+
+
+def _one_frame(
+    movie: Movie,
+    t: int,
+    model: MovieModel,
+    sites: Sites,
+    cells: NDArray[np.int32],
+    fibers: NDArray[np.int32],
+    drift_um: tuple[float, float],
+    history: CellHistory,
+) -> pd.DataFrame:
+    calibration = movie.calibration
+    weight = outside_bodies(cells, calibration)
+    signal = np.zeros(movie.shape_yx, np.float32)
+    variance = np.zeros(movie.shape_yx, np.float32)
+    channels = {}
+    for role in movie.roles:
+        image = movie.frame(t, role)
+        sigma = model.noise[role].sigma(image)
+        image = remove_hot_pixels(image, sigma)
+        channels[role] = (image, (sigma**2).astype(np.float32))
+        if role in model.roles:
+            signal += (image - model.background[role]) / model.empty_sigma[role]
+            variance += (sigma / model.empty_sigma[role]) ** 2
+    out = measure_sites(sites, signal, variance, weight, channels, drift_um, calibration, model.library)
+    y, x = calibration.px(out["y_um"].to_numpy()), calibration.px(out["x_um"].to_numpy())
+    gap, cell = nearest_labels(cells, y, x)
+    out["cell_um"], out["nearest_cell"] = calibration.um(gap), cell
+    out["covering_cell"] = np.where(gap <= 0, cell, 0)
+    gap, fiber = nearest_labels(fibers, y, x)
+    out["fiber_um"], out["nearest_fiber"] = calibration.um(gap), fiber
+    radius = out["diameter_um"].fillna(pd.Series(sites.diameter_um)).to_numpy() / 2
+    out["n_arms"] = count_arms(fibers, y, x, calibration.px(radius), calibration)
+    last, when = history.last_cell(sites.y_stage_um, sites.x_stage_um, 0.8)
+    out["last_cell"], out["last_cell_frame"] = last, when
+    out.insert(0, "frame", t)
+    return out

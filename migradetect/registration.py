@@ -1,0 +1,85 @@
+"""Stage drift between frames, from what stands still."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import fft
+
+from migradetect.calibration import Calibration
+from migradetect.filters import gaussian
+from migradetect.params import RegistrationParams
+
+__all__ = ["anchored_detail", "estimate_shift"]
+
+Image = NDArray[np.float32]
+
+
+def anchored_detail(snr_image: Image, weight: Image, calibration: Calibration) -> Image:
+    """Fine detail outside cell bodies: fibers, migrasomes and debris, which are anchored to the dish.
+
+    Parameters
+    ----------
+    snr_image : ndarray, shape (Y, X)
+        Background-free image with unit noise.
+    weight : ndarray, shape (Y, X)
+        1 outside cell bodies, 0 inside.
+    calibration : Calibration
+        Pixel size.
+
+    Returns
+    -------
+    ndarray, shape (Y, X)
+        Band-passed and compressed: one bright spot must not outvote a field of fibers.
+    """
+    fine, coarse = calibration.px(0.15), calibration.px(0.6)
+    masked = snr_image * weight
+    band = gaussian(masked, max(fine, 0.8)) - gaussian(masked, max(coarse, 2.4))
+    return np.asarray(np.tanh(band / 4.0) * gaussian(weight, max(fine, 0.8)), dtype=np.float32)
+
+
+def estimate_shift(
+    before: Image, after: Image, params: RegistrationParams, calibration: Calibration
+) -> tuple[float, float, float]:
+    """Sub-pixel shift from one frame to the next by cross-correlation.
+
+    Parameters
+    ----------
+    before, after : ndarray, shape (Y, X)
+        From :func:`anchored_detail`.
+    params : RegistrationParams
+        Largest jump believed, in um.
+    calibration : Calibration
+        Pixel size.
+
+    Returns
+    -------
+    dy_px, dx_px : float
+        What stood at (y, x) in `before` stands at (y + dy_px, x + dx_px) in `after`.
+    confidence : float
+        Height of the peak over the standard deviation of the correlation; below about 6 it is no more than noise, and
+        the shift is reported as 0.
+    """
+    shape = tuple(fft.next_fast_len(2 * n - n // 2, real=True) for n in before.shape)
+    spectrum = np.conj(fft.rfft2(before, shape)) * fft.rfft2(after, shape)
+    correlation = fft.irfft2(spectrum, shape)
+    reach = min(calibration.px(params.max_jump_um), min(before.shape) / 2)
+    rows, columns = (fft.fftfreq(n, 1 / n) for n in shape)
+    # a mild preference for small shifts decides between repeats of a pattern of parallel fibers
+    far = np.hypot(rows[:, None], columns[None, :])
+    searched = np.where(far <= reach, correlation * (1 - 0.15 * far / max(reach, 1)), -np.inf)
+    peak = np.unravel_index(int(np.argmax(searched)), shape)
+    spread = float(np.std(correlation))
+    confidence = float(correlation[peak] / spread) if spread > 0 else 0.0
+    if confidence < 6:
+        return 0.0, 0.0, confidence
+    offsets = []
+    for axis in range(2):
+        values = [float(correlation[_neighbour(peak, axis, step, shape)]) for step in (-1, 0, 1)]
+        bend = values[0] - 2 * values[1] + values[2]
+        offsets.append(0.0 if bend >= 0 else float(np.clip(0.5 * (values[0] - values[2]) / bend, -0.5, 0.5)))
+    return float(rows[peak[0]] + offsets[0]), float(columns[peak[1]] + offsets[1]), confidence
+
+
+def _neighbour(peak: tuple[np.intp, ...], axis: int, step: int, shape: tuple[int, ...]) -> tuple[int, ...]:
+    return tuple((int(p) + (step if i == axis else 0)) % shape[i] for i, p in enumerate(peak))

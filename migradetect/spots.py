@@ -1,0 +1,210 @@
+"""Migrasome candidates: every round bright thing of the right size, found generously and judged later.
+
+A difference-of-Gaussians also answers to lines, line ends and crossings. So each maximum is measured in ways that tell
+them apart: curvature along and across, and a radial profile that a line does not enter (see
+:mod:`migradetect.profiles`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numba import njit
+from numpy.typing import NDArray
+
+from migradetect.calibration import Calibration
+from migradetect.filters import BlobScales, blob_responses, ridge_response
+from migradetect.params import SpotParams
+from migradetect.profiles import ProfileLibrary, fit_profiles, radial_profiles
+
+__all__ = ["SPOT_COLUMNS", "SpotImage", "find_spots"]
+
+Image = NDArray[np.float32]
+
+#: Columns of a spot table, all float64 but `frame`.
+SPOT_COLUMNS = (
+    "y_px",
+    "x_px",
+    "snr",
+    "blob_snr",
+    "diameter_um",
+    "diameter_err_um",
+    "signal",
+    "roundness",
+    "chi2",
+    "background",
+    "shape",
+)
+
+
+@dataclass(frozen=True)
+class SpotImage:
+    """What candidates are looked for in: the average of registered frames around one.
+
+    Parameters
+    ----------
+    signal : ndarray, shape (Y, X)
+        Channels above the local background, each divided by the noise of an empty pixel, and added.
+    variance : ndarray, shape (Y, X)
+        Noise variance of `signal`.
+    weight : ndarray, shape (Y, X)
+        1 outside cell bodies, 0 inside.
+    """
+
+    signal: Image
+    variance: Image
+    weight: Image
+
+    @property
+    def snr(self) -> Image:
+        """Signal with white noise of standard deviation 1, shape (Y, X)."""
+        return self.signal / np.sqrt(self.variance) * self.weight
+
+
+def find_spots(
+    image: SpotImage, params: SpotParams, calibration: Calibration, library: ProfileLibrary, psf_sigma_um: float
+) -> pd.DataFrame:
+    """Candidates of one frame.
+
+    Parameters
+    ----------
+    image : SpotImage
+        Averaged frame.
+    params : SpotParams
+        Diameters in um, thresholds in SNR.
+    calibration : Calibration
+        Pixel size.
+    library : ProfileLibrary
+        Radial profiles for this PSF.
+    psf_sigma_um : float
+        Gaussian sigma of the PSF.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per candidate with :data:`SPOT_COLUMNS`: sub-pixel position; `snr` of the blob filter; `blob_snr`, of the
+        round part alone; diameter and its error (um, PSF taken off); integrated `signal`; `roundness`, curvature along
+        over across, 0 line to 1 disc; reduced `chi2` of the profile fit; local `background` in noise units;
+        `shape`, index into :data:`migradetect.profiles.SHAPE_EXPONENTS`.
+    """
+    scales = BlobScales.for_diameters(
+        calibration.px(0.8 * params.min_diameter_um), calibration.px(params.max_diameter_um), calibration.px(psf_sigma_um)
+    )
+    snr_image = image.snr
+    responses = blob_responses(snr_image, image.weight, scales)
+    found = _maxima(responses, np.float32(params.min_snr))
+    if not len(found):
+        return pd.DataFrame({name: pd.Series(dtype=float) for name in SPOT_COLUMNS})
+    sigma_px = np.interp(found[:, 0], np.arange(len(scales.sigmas_px) - 1), np.array(scales.sigmas_px[:-1]) * 1.12)
+    found = found[_strongest(found, sigma_px, params.max_per_frame)]
+    sigma_px = np.interp(found[:, 0], np.arange(len(scales.sigmas_px) - 1), np.array(scales.sigmas_px[:-1]) * 1.12)
+    y, x = found[:, 1], found[:, 2]
+    # radius of the disc that answers most at this scale, with the PSF taken off
+    psf_px = calibration.px(psf_sigma_um)
+    radius_um = calibration.um(np.sqrt(2 * np.maximum(sigma_px**2 - psf_px**2, 0.2 * psf_px**2)))
+    reach_um = np.minimum(1.6 * radius_um + 2 * psf_sigma_um + 0.35, library.radii_px[-1] * calibration.pixel_size_um)
+    profile, error = radial_profiles(image.signal, image.variance, image.weight, y, x, library, reach_um)
+    fit = fit_profiles(profile, error, library)
+    table = pd.DataFrame(
+        {
+            "y_px": y,
+            "x_px": x,
+            "snr": found[:, 3],
+            "blob_snr": fit.signal / fit.signal_err,
+            "diameter_um": fit.diameter_um,
+            "diameter_err_um": fit.diameter_err_um,
+            "signal": fit.signal,
+            "roundness": _roundness(snr_image, image.weight, y, x, sigma_px),
+            "chi2": fit.chi2,
+            "background": fit.background,
+            "shape": fit.shape.astype(float),
+        }
+    )
+    return table[np.isfinite(table["blob_snr"])].reset_index(drop=True)
+
+
+@njit(cache=True, nogil=True)
+def _maxima(responses: NDArray[np.float32], threshold: np.float32) -> NDArray[np.float64]:  # pragma: no cover (numba)
+    """Rows of (scale, y, x, response), sub-step by parabolas, of the 3-D local maxima."""
+    n_scales, height, width = responses.shape
+    out = []
+    for s in range(n_scales):
+        for y in range(2, height - 2):
+            for x in range(2, width - 2):
+                v = responses[s, y, x]
+                if v < threshold:
+                    continue
+                best = True
+                for ds in range(max(0, s - 1), min(n_scales, s + 2)):
+                    for dy in range(-1, 2):
+                        for dx in range(-1, 2):
+                            w = responses[ds, y + dy, x + dx]
+                            # ties go to the first, so that a flat top gives one maximum
+                            earlier = ds < s or (ds == s and (dy < 0 or (dy == 0 and dx < 0)))
+                            if (ds != s or dy != 0 or dx != 0) and (w > v or (w == v and earlier)):
+                                best = False
+                                break
+                        if not best:
+                            break
+                    if not best:
+                        break
+                if not best:
+                    continue
+                oy, ox, os = 0.0, 0.0, 0.0
+                bend = responses[s, y - 1, x] - 2 * v + responses[s, y + 1, x]
+                if bend < 0:
+                    oy = 0.5 * (responses[s, y - 1, x] - responses[s, y + 1, x]) / bend
+                bend = responses[s, y, x - 1] - 2 * v + responses[s, y, x + 1]
+                if bend < 0:
+                    ox = 0.5 * (responses[s, y, x - 1] - responses[s, y, x + 1]) / bend
+                if 0 < s < n_scales - 1:
+                    bend = responses[s - 1, y, x] - 2 * v + responses[s + 1, y, x]
+                    if bend < 0:
+                        os = 0.5 * (responses[s - 1, y, x] - responses[s + 1, y, x]) / bend
+                out.append(
+                    (
+                        s + min(0.5, max(-0.5, os)),
+                        y + min(0.5, max(-0.5, oy)),
+                        x + min(0.5, max(-0.5, ox)),
+                        float(v),
+                    )
+                )
+    result = np.empty((len(out), 4))
+    for i, row in enumerate(out):
+        result[i, 0], result[i, 1], result[i, 2], result[i, 3] = row
+    return result
+
+
+def _strongest(found: NDArray[np.float64], sigma_px: NDArray[np.float64], most: int) -> NDArray[np.int64]:
+    """Drop what lies on the body of a stronger maximum: the rim of a shell, the grain of a large disc."""
+    from scipy.spatial import cKDTree
+
+    order = np.argsort(-found[:, 3], kind="stable")[:most]
+    tree = cKDTree(found[order, 1:3])
+    kept = np.ones(order.size, bool)
+    for i in range(order.size):
+        if not kept[i]:
+            continue
+        # sqrt(2) sigma is the radius of the disc: a maximum within it belongs to it
+        for j in tree.query_ball_point(found[order[i], 1:3], 1.2 * sigma_px[order[i]]):
+            if j > i:
+                kept[j] = False
+    return np.sort(order[kept])
+
+
+def _roundness(
+    snr_image: Image, weight: Image, y: NDArray[np.float64], x: NDArray[np.float64], sigma_px: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Curvature along over curvature across at each site, at the site's own scale."""
+    out = np.zeros(y.size)
+    levels = np.unique(np.round(np.log(sigma_px) / np.log(1.3)).astype(int))
+    nearest = np.round(np.log(sigma_px) / np.log(1.3)).astype(int)
+    rows, columns = np.rint(y).astype(int), np.rint(x).astype(int)
+    for level in levels:
+        across, along, _ = ridge_response(snr_image, weight, 1.3**level)
+        here = nearest == level
+        a, b = across[rows[here], columns[here]], along[rows[here], columns[here]]
+        out[here] = np.where(a > 0, b / np.maximum(a, 1e-6), 0)
+    return out

@@ -1,0 +1,64 @@
+"""One row per cell: how many migrasomes it left, how far it went, how much fiber it drew."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from migradetect.calibration import Calibration
+
+__all__ = ["summarize_cells"]
+
+
+def summarize_cells(
+    cells: pd.DataFrame, fibers: pd.DataFrame, tracks: pd.DataFrame, calibration: Calibration
+) -> pd.DataFrame:
+    """Counts and rates per cell.
+
+    Parameters
+    ----------
+    cells, fibers, tracks : pandas.DataFrame
+        Tables of the movie, as in :mod:`migradetect.tables`.
+    calibration : Calibration
+        Frame interval.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Columns of the table ``cell_summary`` but movie_id; a cell without migrasomes has count 0.
+    """
+    interval = calibration.frame_interval_min
+    single = not np.isfinite(interval)
+    counts = tracks["cell_id"].dropna().value_counts()
+    # the largest total in one frame: fibers break and fade, so a sum over time would count them again and again
+    length = (
+        fibers.dropna(subset=["cell_id"]).groupby(["cell_id", "frame"])["length_um"].sum().groupby(level=0).max()
+        if len(fibers)
+        else pd.Series(dtype=float)
+    )
+    rows = []
+    for cell_id, one in cells.sort_values("frame").groupby("cell_id"):
+        n = int(counts.get(cell_id, 0))
+        steps = np.hypot(one["y_stage_um"].diff(), one["x_stage_um"].diff()).to_numpy()[1:]
+        path = float(steps.sum()) if len(one) > 1 else float("nan")
+        ends = one.iloc[[0, -1]]
+        net = float(np.hypot(*(np.diff(ends["y_stage_um"])[0], np.diff(ends["x_stage_um"])[0]))) if len(one) > 1 else np.nan
+        duration = float((one["frame"].iloc[-1] - one["frame"].iloc[0]) * interval)
+        fiber = float(length.get(cell_id, 0.0))
+        rows.append(
+            {
+                "cell_id": int(str(cell_id)),
+                "n_frames": len(one),
+                "observed_min": np.nan if single else duration,
+                "n_migrasomes": n,
+                "n_migrasomes_per_100um_fiber": 100 * n / fiber if fiber > 0 else np.nan,
+                "n_migrasomes_per_100um_path": 100 * n / path if path > 0 else np.nan,
+                "path_um": np.nan if single else path,
+                "net_um": np.nan if single else net,
+                "mean_speed_um_per_min": path / duration if duration > 0 else np.nan,
+                "persistence": net / path if path > 0 else np.nan,
+                "fiber_length_um": fiber,
+                "touches_border": bool(one["touches_border"].any()),
+            }
+        )
+    return pd.DataFrame(rows)

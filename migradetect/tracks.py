@@ -1,0 +1,180 @@
+"""Evidence of each linked candidate, and the judgement: migrasome, or what else.
+
+RFs and migrasomes are anchored to the dish, so evidence adds up over time: the track is judged, not the spot. Every
+feature is relative to the noise or in um, so that one judge serves all cameras and pixel sizes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from migradetect.params import JudgeParams
+
+__all__ = ["FEATURES", "judge", "track_features"]
+
+#: Evidence of a track, in the order that the judge takes them.
+FEATURES = (
+    "log_blob_snr",
+    "log_snr",
+    "blob_share",
+    "roundness",
+    "roundness_best",
+    "log_diameter",
+    "diameter_scatter",
+    "scatter_um",
+    "net_um",
+    "fill",
+    "log_n",
+    "log_minutes",
+    "log_chi2",
+    "fiber_um",
+    "cell_um",
+    "log_background",
+    "neighbours",
+)
+
+
+def track_features(linked: pd.DataFrame, n_frames: int, frame_interval_min: float) -> pd.DataFrame:
+    """Evidence of each candidate.
+
+    Parameters
+    ----------
+    linked : pandas.DataFrame
+        Spots with candidate_id, frame, y_stage_um, x_stage_um, the columns of a spot table, `fiber_um` (distance to
+        the nearest fiber), `cell_um` (distance to the nearest body) and `neighbours` (candidates within 2 um).
+    n_frames : int
+        Frames of the movie.
+    frame_interval_min : float
+        Minutes between frames; NaN for a single frame.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Indexed by candidate_id; columns :data:`FEATURES` and frame_first, frame_last, n_frames, y_um, x_um,
+        y_stage_um, x_stage_um, diameter_um, snr.
+    """
+    if linked.empty:
+        return pd.DataFrame(columns=[*FEATURES, "frame_first", "frame_last", "n_frames", "y_um", "x_um",
+                                     "y_stage_um", "x_stage_um", "diameter_um", "snr", "span_frames"])
+    ordered = linked.sort_values(["candidate_id", "frame"], kind="stable")
+    by = ordered.groupby("candidate_id")
+    out = by.agg(
+        frame_first=("frame", "min"),
+        frame_last=("frame", "max"),
+        n_frames=("frame", "size"),
+        y_um=("y_um", "first"),
+        x_um=("x_um", "first"),
+        y_stage_um=("y_stage_um", "median"),
+        x_stage_um=("x_stage_um", "median"),
+        diameter_um=("diameter_um", "median"),
+        snr=("blob_snr", "median"),
+        filter_snr=("snr", "median"),
+        roundness=("roundness", "median"),
+        chi2=("chi2", "median"),
+        fiber_um=("fiber_um", "median"),
+        cell_um=("cell_um", "median"),
+        background=("background", "median"),
+        neighbours=("neighbours", "median"),
+        y_std=("y_stage_um", "std"),
+        x_std=("x_stage_um", "std"),
+    )
+    out["roundness_best"] = by["roundness"].quantile(0.8)
+    out["diameter_scatter"] = (by["diameter_um"].std() / out["diameter_um"]).fillna(0.0).clip(0, 2)
+    out["span_frames"] = out["frame_last"] - out["frame_first"] + 1
+    out["fill"] = out["n_frames"] / out["span_frames"]
+    out["scatter_um"] = np.hypot(out["y_std"].fillna(0), out["x_std"].fillna(0)).clip(0, 1)
+    ends = by[["y_stage_um", "x_stage_um"]].agg(_net)
+    out["net_um"] = np.hypot(ends["y_stage_um"], ends["x_stage_um"]).clip(0, 2)
+    # evidence adds up as the root of the number of independent looks
+    looks = np.sqrt(out["n_frames"])
+    out["log_blob_snr"] = np.log(np.clip(out["snr"], 0.1, None))
+    out["log_snr"] = np.log(np.clip(out["filter_snr"], 0.1, None))
+    out["blob_share"] = np.clip(out["snr"] / np.clip(out["filter_snr"], 0.1, None), 0, 3)
+    out["roundness"] = out["roundness"].clip(-0.5, 1)
+    out["roundness_best"] = out["roundness_best"].clip(-0.5, 1)
+    out["log_diameter"] = np.log(np.clip(out["diameter_um"], 0.1, 6))
+    out["log_n"] = np.log(looks**2)
+    minutes = out["span_frames"] * (frame_interval_min if np.isfinite(frame_interval_min) else 0.0)
+    out["log_minutes"] = np.log1p(minutes)
+    out["log_chi2"] = np.log(np.clip(out["chi2"], 0.05, None))
+    out["fiber_um"] = out["fiber_um"].fillna(10).clip(0, 10)
+    out["cell_um"] = out["cell_um"].fillna(50).clip(0, 50)
+    out["log_background"] = np.log(np.clip(out["background"], 0.05, None))
+    return out
+
+
+def _net(values: pd.Series[float]) -> float:
+    """Displacement from the first third to the last third of a track."""
+    third = max(1, len(values) // 3)
+    return float(values.iloc[-third:].mean() - values.iloc[:third].mean())
+
+
+def rule_score(features: pd.DataFrame) -> NDArray[np.float64]:
+    """Score of each candidate by physical rules, 0 to 1.
+
+    The product of soft conditions, each a logistic in one quantity: round enough, more than a line would leave, large
+    enough to be told from a point, standing still, and seen again.
+    """
+
+    def above(values: pd.Series[float], at: float, width: float) -> NDArray[np.float64]:
+        return np.asarray(1 / (1 + np.exp(-(values.to_numpy(float) - at) / width)))
+
+    evidence = features["log_blob_snr"] + 0.25 * features["log_n"].clip(0, 3)
+    score = above(evidence, np.log(7.0), 0.25)
+    score = score * above(features["roundness"], 0.22, 0.06)
+    score = score * above(features["log_diameter"], np.log(0.42), 0.08)
+    score = score * above(-features["log_diameter"], -np.log(4.0), 0.08)
+    score = score * above(-features["net_um"], -0.5, 0.1)
+    score = score * above(features["fill"], 0.35, 0.08)
+    return np.asarray(np.clip(score, 0, 1) ** 0.5)
+
+
+def judge(
+    features: pd.DataFrame, params: JudgeParams, n_frames: int, frame_interval_min: float
+) -> pd.DataFrame:
+    """Decide what each candidate is.
+
+    Parameters
+    ----------
+    features : pandas.DataFrame
+        From :func:`track_features`.
+    params : JudgeParams
+        Thresholds.
+    n_frames : int
+        Frames of the movie.
+    frame_interval_min : float
+        Minutes between frames; NaN for a single frame.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A copy with `score` (0 to 1), `kind` (out of :data:`migradetect.tables.KINDS`) and `reason` (null for
+        migrasomes).
+    """
+    out = features.copy()
+    out["score"] = rule_score(out)
+    enough = n_frames * frame_interval_min >= 4 * params.min_duration_min if np.isfinite(frame_interval_min) else False
+    duration = out["span_frames"] * (frame_interval_min if np.isfinite(frame_interval_min) else 0.0)
+    touches_end = (out["frame_first"] <= 1) | (out["frame_last"] >= n_frames - 2)
+    brief = enough & (duration < params.min_duration_min) & ~touches_end
+    once = (out["n_frames"] < min(3, n_frames)) & (n_frames > 1)
+    kind = np.full(len(out), "migrasome", dtype=object)
+    reason = np.full(len(out), None, dtype=object)
+    # the most telling reason wins, so it is written last
+    for name, text, where in (
+        ("noise", "score below the threshold", out["score"] < params.min_score),
+        ("fiber", "part of a line, not round", (out["score"] < params.min_score) & (out["roundness"] < 0.3)),
+        ("noise", "seen in fewer than three frames", once),
+        ("subresolution", "smaller than 0.45 um", out["diameter_um"] < 0.42),
+        ("transient", f"gone within {params.min_duration_min:g} min", brief & (out["score"] >= params.min_score)),
+        ("debris_floating", "drifts over the dish", (out["net_um"] > 0.6) & (out["cell_um"] > 2)),
+        ("filopodium", "moves with the edge of a cell", (out["net_um"] > 0.6) & (out["cell_um"] <= 2)),
+    ):
+        mask = np.asarray(where, bool)
+        kind[mask] = name
+        reason[mask] = text
+    out["kind"] = pd.array(kind, dtype="string")
+    out["reason"] = pd.array(reason, dtype="string")
+    return out
