@@ -8,7 +8,8 @@
 Nothing here writes files; :mod:`migradetect.io` does.
 """
 
-from migradetect.synthetic.conditions import CONDITIONS, SimulationParams, simulation_params
+from migradetect.synthetic.conditions import CONDITIONS, simulation_params
+from migradetect.synthetic.parameters import SimulationParams
 from migradetect.synthetic.simulate import Simulation, simulate
 
 __all__ = ["CONDITIONS", "Simulation", "SimulationParams", "simulate", "simulation_params"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from migradetect.synthetic.conditions import Rng, SimulationParams
+from migradetect.synthetic.parameters import Rng, SimulationParams
 
 __all__ = ["Camera"]
 

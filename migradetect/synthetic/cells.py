@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from migradetect.synthetic.conditions import Rng, SimulationParams
+from migradetect.synthetic.parameters import Rng, SimulationParams
 
 __all__ = ["N_ANGLES", "Cell", "Tail", "new_cell"]
 
@@ -36,6 +36,7 @@ class Tail:
     node: int
     spacing_um: float
     side: float
+    brightness: float = 1.0
 
 
 @dataclass
@@ -71,7 +72,9 @@ class Cell:
         long, wide = {"spindle": (self.elongation, 1.0), "fan": (1.0, self.elongation)}.get(
             shape, (self.elongation, 1.0)
         )
-        radius = long * wide / np.sqrt((wide * c) ** 2 + (long * s) ** 2)
+        # below 2 the ellipse becomes a lens: spindles end in points
+        power = 1.5 if shape == "spindle" else 2.0
+        radius = ((np.abs(c) / long) ** power + (np.abs(s) / wide) ** power) ** (-1.0 / power)
         if shape == "fan":
             # the rear of a fan is pinched towards its tails
             radius = radius * (1.0 - 0.38 * ((1.0 - c) / 2.0) ** 1.5 * np.abs(s) ** 0.5)

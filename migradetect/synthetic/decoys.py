@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from migradetect.synthetic.cells import Cell
-from migradetect.synthetic.conditions import Rng, SimulationParams
+from migradetect.synthetic.parameters import Rng, SimulationParams
 
 __all__ = ["Debris", "Endosome", "Filopodium", "Speck", "draw_debris", "new_endosome", "new_filopodium"]
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from migradetect.synthetic.fibers import Piece
 
-__all__ = ["FiberTracker", "SeenFiber"]
+__all__ = ["FiberTracker", "SeenFiber", "fibers_by_segment"]
 
 Floats = NDArray[np.float64]
 
@@ -116,6 +116,17 @@ class FiberTracker:
                 return fiber_id
         self._next += 1
         return self._next - 1
+
+
+def fibers_by_segment(pieces: list[Piece], seen: list[SeenFiber]) -> dict[int, SeenFiber]:
+    """Fiber that each segment belongs to, where it can be seen."""
+    found: dict[int, SeenFiber] = {}
+    for fiber in seen:
+        for i in fiber.pieces:
+            segment = pieces[i].segment
+            if segment is not None:
+                found[segment] = fiber
+    return found
 
 
 def _connected(pieces: list[Piece]) -> list[list[int]]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from migradetect.synthetic.conditions import Rng, SimulationParams
+from migradetect.synthetic.parameters import Rng, SimulationParams
 
 __all__ = ["GONE", "FiberNetwork", "Piece", "Segment"]
 
@@ -67,6 +67,8 @@ class FiberNetwork:
     degree: list[int] = field(default_factory=list)
     segments: list[Segment] = field(default_factory=list)
     by_node: list[list[int]] = field(default_factory=list)
+    #: Kinks that are still being pulled straight: node, its two neighbours, and the time left in min.
+    kinks: list[list[float]] = field(default_factory=list)
 
     def add_node(self, yx: Floats) -> int:
         """New node; returns its index."""
@@ -84,9 +86,7 @@ class FiberNetwork:
         waves = sag * rng.normal(size=3) * np.array([0.8, 0.4, 0.2])
         life_h = rng.exponential(1.0 / max(p.break_rate_per_h, 1e-9))
         if brightness is None:
-            # now and then two to three fibers share a line
-            strands = 1 + int(rng.random() < 0.2) + int(rng.random() < 0.05)
-            brightness = strands**0.8 * float(np.exp(p.fiber_cv * rng.normal()))
+            brightness = self.draw_brightness()
         self.segments.append(
             Segment(
                 start,
@@ -105,6 +105,24 @@ class FiberNetwork:
             self.degree[node] += 1
             self.by_node[node].append(index)
         return index
+
+    def draw_brightness(self) -> float:
+        """Brightness of a new fiber, 1 is typical; now and then two or three fibers share a line."""
+        strands = 1 + int(self.rng.random() < 0.2) + int(self.rng.random() < 0.05)
+        return strands**0.8 * float(np.exp(self.params.fiber_cv * self.rng.normal()))
+
+    def pull_straight(self, dt_min: float) -> None:
+        """Fresh anchors give way to the tension, so that sharp kinks open within minutes."""
+        for kink in self.kinks:
+            node, before, after = int(kink[0]), int(kink[1]), int(kink[2])
+            kink[3] -= dt_min
+            one, two = self.nodes[node] - self.nodes[before], self.nodes[after] - self.nodes[node]
+            bent = 1.0 - float(one @ two) / max(float(np.hypot(*one) * np.hypot(*two)), 1e-9)
+            # up to about 25 degrees the adhesion holds
+            if bent > 0.1 and self.degree[node] == 2:
+                middle = 0.5 * (self.nodes[before] + self.nodes[after])
+                self.nodes[node] += (middle - self.nodes[node]) * (1.0 - np.exp(-dt_min / 6.0))
+        self.kinks = [kink for kink in self.kinks if kink[3] > 0]
 
     def chord(self, start: int, end: int) -> float:
         """Distance between two nodes, um."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from migradetect.synthetic.conditions import Rng, SimulationParams
+from migradetect.synthetic.parameters import Rng, SimulationParams
 
 __all__ = ["SMALLEST_MIGRASOME_UM", "Bead", "draw_bead"]
 

@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from migradetect.synthetic.bodies import BodyPainter
-from migradetect.synthetic.conditions import Rng, SimulationParams
 from migradetect.synthetic.decoys import Speck
 from migradetect.synthetic.fibers import Piece
 from migradetect.synthetic.migrasomes import Bead
@@ -23,6 +22,7 @@ from migradetect.synthetic.optics import (
     speck_patch,
     splat_line,
 )
+from migradetect.synthetic.parameters import Rng, SimulationParams
 from migradetect.synthetic.world import World
 
 __all__ = ["Scene", "SceneRenderer"]
@@ -106,7 +106,7 @@ class SceneRenderer:
         p = self.params
         drift = (float(drift_um[0]), float(drift_um[1]))
         bodies, labels, footprint = self.painter.paint(world.cells, drift, world.now)
-        pieces = world.network.pieces(world.now) + world.links()
+        pieces = world.network.pieces(world.now) + world.trails.links(world.cells)
         lines = self._lines(world, pieces, drift_um)
         # what lies below a body is dimmed by it: light is scattered, and the section lies across the body
         lines *= np.where(footprint > 0, np.float32(0.45), np.float32(1.0))

@@ -13,8 +13,9 @@ from migradetect.calibration import Calibration
 from migradetect.movie import Movie
 from migradetect.results import Results
 from migradetect.synthetic.camera import Camera
-from migradetect.synthetic.conditions import SimulationParams, seeded, simulation_params
+from migradetect.synthetic.conditions import seeded, simulation_params
 from migradetect.synthetic.optics import Stage
+from migradetect.synthetic.parameters import SimulationParams
 from migradetect.synthetic.scene import SceneRenderer
 from migradetect.synthetic.truth import TruthRecorder
 from migradetect.synthetic.world import World

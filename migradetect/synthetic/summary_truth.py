@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from migradetect.synthetic.conditions import SimulationParams
 from migradetect.synthetic.migrasomes import SMALLEST_MIGRASOME_UM, Bead
+from migradetect.synthetic.parameters import SimulationParams
 
 __all__ = ["candidate_rows", "summary_rows", "track_rows"]
 

@@ -14,10 +14,10 @@ from skimage.measure import regionprops
 from migradetect.calibration import Calibration
 from migradetect.results import LABEL_NAMES, LabelStack, Results
 from migradetect.synthetic.camera import Camera
-from migradetect.synthetic.conditions import SimulationParams
-from migradetect.synthetic.fiber_truth import FiberTracker, SeenFiber
+from migradetect.synthetic.fiber_truth import FiberTracker, SeenFiber, fibers_by_segment
 from migradetect.synthetic.migrasomes import Bead
 from migradetect.synthetic.optics import Patch, psf_sigma_px
+from migradetect.synthetic.parameters import SimulationParams
 from migradetect.synthetic.scene import Scene
 from migradetect.synthetic.summary_truth import candidate_rows, summary_rows, track_rows
 from migradetect.synthetic.world import World
@@ -77,6 +77,9 @@ class TruthRecorder:
 
     def _counts(self, expected_e: float) -> float:
         return expected_e * self.params.gain_count_per_e
+
+    def _level(self, expected_e: float) -> float:
+        return self.params.offset_count + self._counts(expected_e)
 
     def _per_channel(self, prefix: str, values: tuple[float, float], suffix: str = "") -> dict[str, float]:
         """Columns per channel; null where the channel is not recorded."""
@@ -174,7 +177,7 @@ class TruthRecorder:
         variance: NDArray[np.float32],
     ) -> NDArray[np.int32]:
         discs = np.zeros(scene.labels.shape, np.int32)
-        fiber_at = _fibers_by_segment(scene, seen)
+        fiber_at = fibers_by_segment(scene.pieces, seen)
         distance = None
         if scene.labels.any():
             distance = cv2.distanceTransform((scene.labels == 0).astype(np.uint8), cv2.DIST_L2, 5)
@@ -190,7 +193,7 @@ class TruthRecorder:
                 continue
             self.kept[index] = bead
             at = (round(self.calibration.px(y)), round(self.calibration.px(x)))
-            at = (min(max(at[0], 0), discs.shape[0] - 1), min(max(at[1], 0), discs.shape[1] - 1))
+            at = (min(max(at[0], 0), self.params.height_px - 1), min(max(at[1], 0), self.params.width_px - 1))
             fiber = next((fiber_at[s] for s in self._segments(bead, world) if s in fiber_at), None)
             tspan4, wga, snr = self._signals(scene, patch, variance)
             self.rows["migrasomes"].append(
@@ -273,7 +276,7 @@ class TruthRecorder:
                 "n_candidates": len(scene.beads) + len(scene.decoys),
                 "qc_flags": "",
             }
-            | self._per_channel("background_", tuple(p.offset_count + self._counts(g) for g in glow))  # type: ignore[arg-type]
+            | self._per_channel("background_", (self._level(glow[0]), self._level(glow[1])))
             | self._per_channel("noise_", (noise[0], noise[1]))
             | self._per_channel("bleaching_", loss)
         )
@@ -290,13 +293,3 @@ class TruthRecorder:
         rows["candidates"] = candidate_rows(self.movie_id, self.sightings)
         tables = {name: conform_table(name, pd.DataFrame(found)) for name, found in rows.items() if found}
         return Results(self.movie_id, tables, dict(self.labels), provenance)
-
-
-def _fibers_by_segment(scene: Scene, seen: list[SeenFiber]) -> dict[int, SeenFiber]:
-    found: dict[int, SeenFiber] = {}
-    for fiber in seen:
-        for i in fiber.pieces:
-            segment = scene.pieces[i].segment
-            if segment is not None:
-                found[segment] = fiber
-    return found
