@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from migradetect.errors import MigradetectError, NoMoviesError, ReadError
+from migradetect.errors import MigradetectError, NoMoviesError
 from migradetect.io.naming import NameParts, natural_key, parse_name, safe_name, stem_of, unique_names
 from migradetect.io.ome import parse_ome
 from migradetect.io.options import InputOptions, Kind, MovieEntry
@@ -172,7 +172,7 @@ def _is_sequence(files: Sequence[Path], parts: Sequence[NameParts]) -> bool:
         try:
             facts = read_tiff_facts(file)
             own = len(companions(file))
-        except ReadError:
+        except MigradetectError:
             continue
         varies = {
             "frames": len({part.t for part in parts}) > 1,
@@ -183,7 +183,7 @@ def _is_sequence(files: Sequence[Path], parts: Sequence[NameParts]) -> bool:
             return False
         # a file that itself counts what its name counts is a movie of its own ("t1" may be a treatment)
         if facts.kind == "imagej":
-            return not any(varies[axis] and int(facts.imagej.get(axis, 1)) > 1 for axis in varies)
+            return not any(varies[axis] and facts.imagej.get(axis, 1) not in (0, 1) for axis in varies)
         if facts.kind == "ome-tiff":
             return not any(varies[axis] and size > 1 for axis, size in _ome_sizes(file, facts.description).items())
         return True

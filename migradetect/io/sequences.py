@@ -61,7 +61,7 @@ def record_sequence(path: Path, files: Sequence[Path], options: InputOptions) ->
         place[key] = file
     missing = [key for key in np.ndindex(outer["T"], outer["C"], outer["Z"]) if key not in place]
     if missing:
-        counted = (("frame", times), ("channel", channels), ("slice", slices))
+        counted: tuple[tuple[str, Sequence[object]], ...] = (("frame", times), ("channel", channels), ("slice", slices))
         what = ", ".join(
             f"{name} {values[at]}" for (name, values), at in zip(counted, missing[0], strict=True) if values
         )

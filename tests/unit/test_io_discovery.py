@@ -141,7 +141,7 @@ def test_date_as_frame_number_does_not_list_a_million_gaps(tmp_path):
 def test_missing_twice_and_unlike_files(tmp_path):
     for t, c in ((1, 1), (1, 2), (2, 1)):
         plane(tmp_path / f"a_c{c}_t{t}.tif", t)
-    with pytest.raises(ReadError, match="expected 4 files .* got 3; missing is frame 2, channel 2"):
+    with pytest.raises(ReadError, match=r"expected 4 files .* got 3; missing is frame 2, channel 2"):
         open_movie(find_movies([tmp_path], TOLD)[0])
     plane(tmp_path / "a_c2_t2.tif", 2, (4, 6))
     with pytest.raises(ReadError, match=r"a_c2_t2.tif: expected 4 x 5 uint16 .* got 4 x 6"):
