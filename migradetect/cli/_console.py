@@ -93,4 +93,12 @@ def print_table(
             style = (styles or {}).get(name, {}).get(str(row[name]))
             cells.append(f"[{style}]{text}[/]" if style else text)
         grid.add_row(*cells)
-    stdout().print(grid)
+    console = stdout()
+    if console.is_terminal:
+        console.print(grid)
+        return
+    with console.capture() as captured:
+        console.print(grid)
+    # a log needs no padding
+    lines = [line.rstrip() for line in captured.get().splitlines()]
+    sys.stdout.write("\n".join(lines).strip("\n") + "\n")
