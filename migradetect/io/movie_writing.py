@@ -16,7 +16,7 @@ from migradetect.calibration import Calibration
 from migradetect.errors import AxesError, OutputError
 from migradetect.io.naming import safe_name
 from migradetect.io.ome import write_ome
-from migradetect.io.tiff import DTYPES
+from migradetect.io.tiff_checks import DTYPES
 
 __all__ = ["part_file", "write_movie", "write_ome_planes"]
 
@@ -122,6 +122,8 @@ def write_ome_planes(path: Path, planes: Iterator[NDArray[Any]], sizes: Sequence
                 metadata=None,
                 photometric="minisblack",
                 compression="zlib",
+                # noise does not compress further, flat labels compress anyway
+                compressionargs={"level": 2},
                 # one strip per plane decodes fastest
                 rowsperstrip=height,
                 software="migradetect",

@@ -11,7 +11,8 @@ from migradetect.errors import CalibrationError, ReadError
 from migradetect.io.ome import OmeImage, parse_ome
 from migradetect.io.options import Kind
 from migradetect.io.recording import Found, Recording, squeezed
-from migradetect.io.tiff import DTYPES, Stack, TiffFacts, read_tiff, read_tiff_facts
+from migradetect.io.tiff import Stack, TiffFacts, read_tiff, read_tiff_facts
+from migradetect.io.tiff_checks import DTYPES
 from migradetect.io.units import interval_s, length_um, square_pixel
 
 __all__ = ["companions", "record_file"]

@@ -24,8 +24,9 @@ import tifffile
 from numpy.typing import NDArray
 
 from migradetect.errors import AxesError, ReadError
+from migradetect.io.tiff_checks import COPY, DTYPES, check_page, check_type
 
-__all__ = ["DAMAGE", "DTYPES", "Stack", "TiffFacts", "read_tiff", "read_tiff_facts", "tifffile_complaints"]
+__all__ = ["DAMAGE", "Stack", "TiffFacts", "read_tiff", "read_tiff_facts", "tifffile_complaints"]
 
 #: What a decoder raises on damaged bytes; anything else is a bug and must show as one.
 DAMAGE = (
@@ -41,10 +42,6 @@ DAMAGE = (
     struct.error,
     zlib.error,
 )
-DTYPES = ("uint8", "uint16", "float32")
-#: More pixels than any recording: a damaged size must not become an allocation.
-MAX_PIXELS = 10**12
-_COPY = "copy the file again or export it again from the microscope software"
 
 
 class _Complaints(logging.Handler):
@@ -136,10 +133,10 @@ def _opened(path: Path) -> Iterator[tifffile.TiffFile]:
     try:
         with tifffile_complaints() as lines, tifffile.TiffFile(path) as tif:
             if len(tif.pages) == 0:
-                raise ReadError(f"{path}: expected at least one image, got an empty TIFF; {_COPY}")
+                raise ReadError(f"{path}: expected at least one image, got an empty TIFF; {COPY}")
             yield tif
             if lines:
-                raise ReadError(f"{path}: expected an intact TIFF, got a damaged one ({lines[0][:200]}); {_COPY}")
+                raise ReadError(f"{path}: expected an intact TIFF, got a damaged one ({lines[0][:200]}); {COPY}")
     except (ReadError, AxesError):
         raise
     except FileNotFoundError as error:
@@ -149,7 +146,7 @@ def _opened(path: Path) -> Iterator[tifffile.TiffFile]:
     except IsADirectoryError as error:
         raise ReadError(f"{path}: expected a file, got a folder; give a file inside it") from error
     except DAMAGE as error:
-        raise ReadError(f"{path}: expected an intact TIFF, got a damaged one ({_reason(error)}); {_COPY}") from error
+        raise ReadError(f"{path}: expected an intact TIFF, got a damaged one ({_reason(error)}); {COPY}") from error
 
 
 @lru_cache(maxsize=256)
@@ -184,7 +181,7 @@ def _facts(path: Path, tif: tifffile.TiffFile) -> TiffFacts:
     is_ome = "<OME" in description[:4096] or description.rstrip().endswith("OME>")
     if ".ome." in path.name.lower() and not is_ome:
         # the XML of a cut file is often the first thing to go; channels would become time points
-        raise ReadError(f"{path}: expected OME-XML in an .ome.tif file, got none; {_COPY}")
+        raise ReadError(f"{path}: expected OME-XML in an .ome.tif file, got none; {COPY}")
     return TiffFacts(
         path=path,
         kind="ome-tiff" if is_ome else "imagej" if imagej else "tiff",
@@ -247,8 +244,8 @@ def read_tiff(path: Path, dtypes: tuple[str, ...] = DTYPES) -> Stack:
             page = tif.pages.get(index, aspage=True)
             if page.is_reduced:  # a preview, not a frame
                 continue
-            _check_type(path, page, dtypes)
-            _check_page(path, index, page, first, size)
+            check_type(path, page, dtypes)
+            check_page(path, index, page, first, size)
             directories.append(page.offset)
             places.append(page.dataoffsets[0])
             raw = raw and bool(page.is_final)
@@ -257,43 +254,6 @@ def read_tiff(path: Path, dtypes: tuple[str, ...] = DTYPES) -> Stack:
         if raw and len(places) == 1:
             places = _in_one_piece(facts, places[0], shape[0] * shape[1] * dtype.itemsize, size)
     return Stack(facts, shape, dtype, np.array(places if raw else directories, dtype=np.int64), raw)
-
-
-def _check_type(path: Path, page: tifffile.TiffPage, dtypes: tuple[str, ...]) -> None:
-    if page.samplesperpixel != 1:
-        raise AxesError(
-            f"{path}: expected one value per pixel, got {page.samplesperpixel} (a colour image); "
-            "split its channels and save them as a stack"
-        )
-    if str(page.dtype) not in dtypes:
-        raise AxesError(
-            f"{path}: expected {', '.join(dtypes)} pixels, got {page.dtype or 'an unknown type'}; convert it to 16 bit"
-        )
-
-
-def _check_page(path: Path, index: int, page: tifffile.TiffPage, first: tifffile.TiffPage, size: int) -> None:
-    shape, expected = (page.imagelength, page.imagewidth), (first.imagelength, first.imagewidth)
-    if shape != expected or page.dtype != first.dtype:
-        raise ReadError(
-            f"{path}: expected {expected[0]} x {expected[1]} {first.dtype} in every page, got "
-            f"{shape[0]} x {shape[1]} {page.dtype} in page {index}; save pages of one size and type"
-        )
-    n_bytes = page.imagelength * page.imagewidth * page.dtype.itemsize
-    offsets, counts = page.dataoffsets, page.databytecounts
-    if n_bytes == 0 or page.imagelength * page.imagewidth > MAX_PIXELS:
-        raise ReadError(f"{path}: expected a plane of usual size, got {shape[0]} x {shape[1]}; {_COPY}")
-    chunks = int(np.prod(page.chunked)) if page.chunked else 1
-    if len(offsets) != len(counts) or not offsets or (len(offsets) != chunks and not page.is_final):
-        raise ReadError(f"{path}: expected {chunks} strips in page {index}, got {len(offsets)}; {_COPY}")
-    for offset, count in zip(offsets, counts, strict=True):
-        if offset <= 0 or count <= 0:
-            raise ReadError(f"{path}: expected pixels in page {index}, got an empty strip; {_COPY}")
-        if offset + count > size:
-            raise ReadError(
-                f"{path}: expected {offset + count} bytes up to page {index}, got a file of {size} (cut off); {_COPY}"
-            )
-    if page.compression == 1 and sum(counts) < n_bytes:
-        raise ReadError(f"{path}: expected {n_bytes} bytes in page {index}, got {sum(counts)}; {_COPY}")
 
 
 def _in_one_piece(facts: TiffFacts, start: int, n_bytes: int, size: int) -> list[int]:
@@ -307,6 +267,6 @@ def _in_one_piece(facts: TiffFacts, start: int, n_bytes: int, size: int) -> list
         return [start]
     if declared * n_bytes > size - start:
         raise ReadError(
-            f"{facts.path}: expected {declared} images of {n_bytes} bytes, got a file of {size} (cut off); {_COPY}"
+            f"{facts.path}: expected {declared} images of {n_bytes} bytes, got a file of {size} (cut off); {COPY}"
         )
     return [start + index * n_bytes for index in range(declared)]
