@@ -42,8 +42,13 @@ def _sentence(outcome: Outcome, index: int, n_movies: int) -> str:
         return f"{head}FAILED: {outcome.error}"
     if outcome.status == "skipped":
         return f"{head}{outcome.error}"
-    counts = f"{dash(outcome.row.get('n_migrasomes'))} migrasomes, {dash(outcome.row.get('n_cells'))} cells"
+    counts = f"{_count(outcome, 'migrasome')}, {_count(outcome, 'cell')}"
     return head + counts + (", kept from an earlier run" if outcome.resumed else f" ({outcome.seconds:.1f} s)")
+
+
+def _count(outcome: Outcome, thing: str) -> str:
+    number = outcome.row.get(f"n_{thing}s")
+    return f"{dash(number)} {thing}{'' if number == 1 else 's'}"
 
 
 @contextlib.contextmanager
