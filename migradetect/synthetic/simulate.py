@@ -122,7 +122,8 @@ def simulate(
                 data[frame, place, plane] = camera.expose(scene.light_e[plane, channel])
         if progress is not None:
             progress(frame + 1, params.n_frames)
-    truth = recorder.results({"condition": condition, "seed": seed, "params": asdict(params)})
+    provenance = {"condition": condition, "seed": seed, "calibration": asdict(calibration), "params": asdict(params)}
+    truth = recorder.results(provenance)
     axes = "TCZYX"
     if params.n_planes == 1:
         data, axes = data[:, :, 0], "TCYX"
