@@ -56,7 +56,7 @@ class World:
         self.outlines: dict[int, NDArray[np.float32]] = {}
         duration = (p.n_frames - 1) * p.frame_interval_min
         for count, floating in ((p.n_debris_static, False), (p.n_debris_floating, True)):
-            # at least as many as in a field of (90 um)^2 scaled to this one, so that small fields are not all dirt
+            # the numbers are meant for a field of 90 um, the floating ones for an hour
             scaled = count * p.field_um[0] * p.field_um[1] / 90.0**2
             if floating:
                 scaled *= max(duration, 20.0) / 60.0
