@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready-test
 WORKERS ?= 2
+# one of the sample movies is a sequence of plain files, which can't hold a calibration
+DEMO_OPTIONS := --pixel-size-um 0.18 --frame-interval-s 120
 
 .DEFAULT_GOAL := help
 .PHONY: help test lint demo clean
@@ -36,7 +38,7 @@ lint: $(STAMP) ## style, types and import rules only; mends what can be mended
 	$(BIN)/lint-imports
 
 demo: $(STAMP) ## analyse the sample data and print the table of cells
-	$(BIN)/migradetect run sample_data --out demo_output
+	$(BIN)/migradetect run sample_data/movies --out demo_output $(DEMO_OPTIONS)
 	@echo
 	$(BIN)/migradetect status demo_output --cells
 

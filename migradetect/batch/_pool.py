@@ -24,6 +24,7 @@ __all__ = ["run_in_executor", "run_in_pool"]
 #: Seconds that running movies get to stop by themselves after the user asked to stop.
 GRACE_S = 2.0
 _POLL_S = 0.1
+_LEAVE_S = 0.3
 _DIED = (
     "the worker process died, most likely killed for want of memory; give fewer --workers, or crop the movie in "
     "space or time"
@@ -162,8 +163,9 @@ def _received(reports: Any) -> Iterator[Event]:
 
 
 def _end_processes(children: Sequence[Any]) -> None:
-    """Wait for idle workers to leave; end those that do not."""
-    deadline = time.monotonic() + GRACE_S
+    """End the workers: idle ones have written all they had, the others had their time to stop."""
+    # leaving by themselves takes workers a second, in which large libraries clean up for nobody
+    deadline = time.monotonic() + _LEAVE_S
     for child in children:
         child.join(max(0.0, deadline - time.monotonic()))
     for child in children:

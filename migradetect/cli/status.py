@@ -88,6 +88,7 @@ def show_movies(table: pd.DataFrame) -> None:
     }
     if table["error"].notna().any():
         columns["error"] = "error"
+        table = table.assign(error=table["error"].fillna(""))
     print_table(table, columns, styles={"status": _STATUS_STYLE}, fold=("movie_id", "error", "qc_flags"))
 
 
