@@ -47,7 +47,7 @@ def movie_id(simulated):
 
 @pytest.fixture(scope="module")
 def analysed(simulated):
-    """Output of a run over a folder that holds a good movie and three bad ones."""
+    """Output of a run over a folder that holds a good movie and bad ones."""
     folder = simulated.parent
     movies = folder / "mixed"
     movies.mkdir()
@@ -56,6 +56,7 @@ def analysed(simulated):
     content = good.read_bytes()
     (movies / "cut.ome.tif").write_bytes(content[: len(content) // 2])
     (movies / "text.tif").write_text("this is no image\n")
+    (movies / "gone.tif").symlink_to(movies / "nowhere.tif")
     plain = np.ones((3, 1, 64, 64), dtype=np.uint16)
     write_movie(movies / "no_pixel_size.ome.tif", plain, "TCYX", None, ["tspan4"])
     ended = cli("run", "mixed", "--out", "out", cwd=folder)
@@ -68,7 +69,7 @@ def test_the_good_movie_is_done_and_each_bad_one_is_a_line(analysed, movie_id):
     movies = pd.read_csv(out / "movies.csv").set_index("movie_id")
     assert movies.loc[movie_id, "status"] == "done"
     bad = movies.drop(movie_id)
-    assert sorted(bad.index) == ["cut", "no_pixel_size", "text"]
+    assert sorted(bad.index) == ["cut", "gone", "no_pixel_size", "text"]
     assert set(bad["status"]) == {"failed"}
     for name, error in bad["error"].items():
         assert "\n" not in error
@@ -76,7 +77,7 @@ def test_the_good_movie_is_done_and_each_bad_one_is_a_line(analysed, movie_id):
         assert not error.startswith("unexpected"), error
         assert not (out / name).exists()
     assert "--pixel-size-um" in bad.loc["no_pixel_size", "error"]
-    assert "1 done, 3 failed" in ended.stdout
+    assert "1 done, 4 failed" in ended.stdout
 
 
 def test_every_table_follows_its_schema(analysed, movie_id):
