@@ -78,5 +78,5 @@ def _with_source(values: pd.Series[float], unit: str, sources: pd.Series[str]) -
     """Value, unit and where it was read; a missing one says so, because nothing is guessed."""
     return [
         f"{value:g} {unit} ({source})" if value == value else str(source) if source == "single frame" else None
-        for value, source in zip(values, sources, strict=True)
+        for value, source in zip(values, sources.fillna("?"), strict=True)
     ]

@@ -6,13 +6,16 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import batch_fakes
+import numpy as np
 import pandas as pd
 import pytest
 
 import migradetect.batch
 from migradetect.cli import main
+from migradetect.io import write_movie
 from migradetect.params import load_params, to_toml
 
 COMMANDS = ("init", "scan", "preview", "run", "status", "simulate", "evaluate", "info")
@@ -98,6 +101,10 @@ def test_scan(cli, tmp_path):
     assert "0.1 um (OME-XML)" in out
     assert "2 movies found, 2 can be analysed." in out
     assert "0.2 um (command line)" in cli("scan", "in", "--pixel-size-um", "0.2")[1]
+    write_movie(tmp_path / "in" / "bare.ome.tif", np.ones((2, 1, 9, 9), np.uint16), "TCYX", None, ["tspan4"])
+    code, out, _ = cli("scan", "in")
+    assert code == 1
+    assert "3 movies found, 2 can be analysed." in out
     code, out, _ = cli("scan", "in", "--channels", "tspan4,wga")
     assert code == 4
     assert "problem: " in out
@@ -268,10 +275,12 @@ DRIVER = """
 from functools import partial
 import migradetect.batch
 import batch_fakes
+import numpy as np
 
 if __name__ == "__main__":
     migradetect.batch.run_batch = partial(migradetect.batch.run_batch, analyze=batch_fakes.analyze)
     from migradetect.cli import main
+from migradetect.io import write_movie
     main()
 """
 
@@ -337,3 +346,27 @@ def test_batch_leaves_logging_as_it_was(cli, fake, tmp_path):
     before = (logger.level, logger.propagate, list(logger.handlers))
     cli("run", "in", "--out", "out")
     assert (logger.level, logger.propagate, list(logger.handlers)) == before
+
+
+def test_preview(cli, monkeypatch, tmp_path):
+    def preview(movie, params, frame):
+        labels = np.zeros(movie.shape_yx, dtype=int)
+        labels[2:6, 2:6] = 1
+        return SimpleNamespace(
+            images={"tspan4": movie.frame(frame, "tspan4")},
+            cells=labels,
+            fibers=labels * 0,
+            spots=pd.DataFrame({"y_um": [0.5], "x_um": [0.7], "diameter_um": [0.6]}),
+        )
+
+    monkeypatch.setattr("migradetect.pipeline.preview", preview, raising=False)
+    batch_fakes.make_movies(tmp_path / "in", "a", n_frames=5)
+    code, out, _ = cli("preview", "in/a.ome.tif", "--frame", "3")
+    assert code == 0
+    rows = [line.split() for line in out.splitlines()]
+    assert [row[0] for row in rows if len(row) == 4 and row[0].isdigit()] == ["0", "2", "3", "4"]
+    assert (tmp_path / "a_preview.png").read_bytes().startswith(b"\x89PNG")
+    for frame in ("5", "-1", "end"):
+        code, _, err = cli("preview", "in/a.ome.tif", "--frame", frame)
+        assert code == 2
+        assert "0 to 4" in error_line(err)
