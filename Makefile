@@ -38,6 +38,7 @@ lint: $(STAMP) ## style, types and import rules only; mends what can be mended
 	$(BIN)/lint-imports
 
 demo: $(STAMP) ## analyse the sample data and print the table of cells
+	rm -rf demo_output
 	$(BIN)/migradetect run sample_data/movies --out demo_output $(DEMO_OPTIONS)
 	@echo
 	$(BIN)/migradetect status demo_output --cells

@@ -69,7 +69,7 @@ class BatchRecord:
     def expect(self, paths: dict[str, str]) -> None:
         """Name the movies that are to come, so that a run that dies leaves a list of what is missing."""
         for movie_id, path in paths.items():
-            self._movies[movie_id] = {"status": "waiting", "path": path}
+            self._movies[movie_id] = {"status": "pending", "path": path}
 
     def add(self, outcome: Outcome) -> None:
         """Record how a movie ended, and write."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 NAME = "status"
 EXAMPLE = "Example: [bold]migradetect status results --cells[/]"
 
-_STATUS_STYLE = {"done": "green", "failed": "red", "skipped": "yellow", "waiting": "dim", "running": "cyan"}
+_STATUS_STYLE = {"done": "green", "failed": "red", "skipped": "yellow", "pending": "dim", "running": "cyan"}
 
 
 def command(

@@ -197,11 +197,11 @@ def test_status_of_a_run_that_died(cli, fake, tmp_path):
     path = tmp_path / "out" / "run.json"
     record = json.loads(path.read_text())
     record["status"] = "running"
-    record["movies"]["b"] = {"status": "waiting", "path": "b.tif"}
+    record["movies"]["b"] = {"status": "pending", "path": "b.tif"}
     path.write_text(json.dumps(record))
     _, out, _ = cli("status", "out")
     assert "Run died" in out
-    assert "1 done, 1 waiting" in out
+    assert "1 done, 1 pending" in out
     path.write_text("{")
     assert cli("status", "out")[0] == 4
 
