@@ -273,14 +273,14 @@ def test_an_unexpected_error_is_one_line_and_a_file(cli, monkeypatch, tmp_path):
 
 DRIVER = """
 from functools import partial
-import migradetect.batch
+
 import batch_fakes
-import numpy as np
+import migradetect.batch
 
 if __name__ == "__main__":
     migradetect.batch.run_batch = partial(migradetect.batch.run_batch, analyze=batch_fakes.analyze)
     from migradetect.cli import main
-from migradetect.io import write_movie
+
     main()
 """
 
