@@ -39,9 +39,7 @@ lint: $(STAMP) ## style, types and import rules only; mends what can be mended
 
 demo: $(STAMP) ## analyse the sample data and print the table of cells
 	rm -rf demo_output
-	$(BIN)/migradetect run sample_data/movies --out demo_output $(DEMO_OPTIONS)
-	@echo
-	$(BIN)/migradetect status demo_output --cells
+	$(BIN)/migradetect run sample_data/movies --out demo_output $(DEMO_OPTIONS) --cells
 
 clean: ## remove the environment, caches and demo results
 	rm -rf $(VENV) demo_output build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -43,6 +43,7 @@ def command(
     force: Annotated[bool, typer.Option("--force", help="Analyse again what is complete.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be analysed.")] = False,
     table_format: Annotated[Format, typer.Option("--format", help="Files per table.")] = Format.BOTH,
+    cells: Annotated[bool, typer.Option("--cells", help="Also print one row per cell.")] = False,
 ) -> None:
     """Analyse every movie of a folder; what is complete already is kept."""
     from migradetect.io import find_movies, scan
@@ -62,7 +63,7 @@ def command(
         from migradetect.cli.scan import show_scan
 
         raise typer.Exit(show_scan(scan(entries)))
-    _run(entries, out, params, n_workers, force=force, table_format=table_format.value)
+    _run(entries, out, params, n_workers, force=force, table_format=table_format.value, cells=cells)
 
 
 def _workers(text: str) -> Any:
@@ -75,7 +76,7 @@ def _workers(text: str) -> Any:
     return int(text)
 
 
-def _run(entries: Any, out: Path, params: Any, workers: Any, *, force: bool, table_format: Any) -> None:
+def _run(entries: Any, out: Path, params: Any, workers: Any, *, force: bool, table_format: Any, cells: bool) -> None:
     import shlex
 
     from migradetect.batch import run_batch
@@ -95,15 +96,18 @@ def _run(entries: Any, out: Path, params: Any, workers: Any, *, force: bool, tab
             cancel=stop.is_set,
             command=command_line,
         )
-    _finish(summary, stop.exit_code)
+    _finish(summary, stop.exit_code, cells)
 
 
-def _finish(summary: BatchSummary, stop_code: ExitCode | None) -> None:
+def _finish(summary: BatchSummary, stop_code: ExitCode | None, cells: bool) -> None:
     from migradetect.cli._console import print_error, stdout
-    from migradetect.cli.status import show_movies
+    from migradetect.cli.status import show_cells, show_movies
 
     ids = [outcome.movie_id for outcome in summary.outcomes]
-    show_movies(summary.movies[summary.movies["movie_id"].isin(ids)])
+    movies = summary.movies[summary.movies["movie_id"].isin(ids)]
+    show_movies(movies)
+    if cells:
+        show_cells(summary.out, movies)
     done, failed, skipped = (summary.count(status) for status in ("done", "failed", "skipped"))
     kept = sum(outcome.resumed for outcome in summary.outcomes)
     words = [f"{done} done" + (f" ({kept} kept from an earlier run)" if kept else "")]

@@ -128,7 +128,8 @@ def test_run_to_tables(cli, fake, tmp_path):
     record = json.loads((tmp_path / "out" / "run.json").read_text())
     assert record["parameters"]["spots"]["min_snr"] == 5
     assert "--set spots.min_snr=5" in record["command"]
-    code, out, _ = cli("run", "in", "--out", "out", "--set", "spots.min_snr=5")
+    code, out, _ = cli("run", "in", "--out", "out", "--set", "spots.min_snr=5", "--cells")
+    assert "per 100 um fiber" in out
     assert "2 done (2 kept from an earlier run)" in out
     code, out, _ = cli("status", "out", "--cells")
     assert code == 0
