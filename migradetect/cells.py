@@ -1,8 +1,8 @@
 """Cell bodies: thick and bright, cut off from the fibers and migrasomes that are thin or small.
 
 The outline lies where the mean gradient along the contour is steepest, found for each body on its own: at a blurred
-edge that is half the height of the edge, whatever the brightness of the cell. Touching bodies are parted at their necks,
-or by where they were in the frame before.
+edge that is half the height of the edge, whatever the brightness of the cell. Touching bodies are parted at their
+necks, or by where they were in the frame before.
 """
 
 from __future__ import annotations
@@ -54,7 +54,9 @@ def segment_cells(
     coarse = resize(smooth, shape)
     size_um = calibration.pixel_size_um * signal.shape[0] / shape[0]
     radius = max(1, round(params.opening_um / size_um))
-    opened = cv2.morphologyEx(coarse, cv2.MORPH_OPEN, _disc(radius), borderType=cv2.BORDER_REFLECT)
+    opened: Image = np.asarray(
+        cv2.morphologyEx(coarse, cv2.MORPH_OPEN, _disc(radius), borderType=cv2.BORDER_REFLECT), dtype=np.float32
+    )
     threshold = _body_threshold(opened, params.min_snr)
     bodies = _fill(opened > threshold)
     regions, n_regions = ndi.label(bodies)
@@ -64,11 +66,17 @@ def segment_cells(
     seeds = np.zeros(shape, np.int32)
     for one in range(1, n_regions + 1):
         region = regions == one
-        if region.sum() * size_um**2 < 0.4 * params.min_area_um2:
+        if region.sum() * size_um**2 < 0.4 * _least_area(region, params):
             continue
         for part in _split(region, coarse, before, params, size_um):
             seeds[part] = seeds.max() + 1
     return _draw_outlines(smooth, seeds, threshold, params, calibration)
+
+
+def _least_area(region: NDArray[np.bool_], params: CellParams) -> float:
+    """Smallest area that counts: of a cell that enters or leaves, a part will do."""
+    rim = region[0].any() or region[-1].any() or region[:, 0].any() or region[:, -1].any()
+    return params.min_area_um2 / 3 if rim else params.min_area_um2
 
 
 def _disc(radius: int) -> NDArray[np.uint8]:
@@ -112,8 +120,9 @@ def _split(
             if len(kept) == 1:
                 return [region]
             for i in kept:
-                core = cv2.erode((inside == i).astype(np.uint8), _disc(max(1, round(1.2 / size_um)))) > 0
-                markers[core if core.any() else inside == i] = i
+                # only the core of the cell before: where the cut runs, the neck of *this* frame decides
+                depth = cv2.distanceTransform((inside == i).astype(np.uint8), cv2.DIST_L2, 5)
+                markers[depth > 0.6 * depth.max()] = i
     if not markers.any():
         markers = _neck_markers(distance, params.split_um)
     if markers.max() == 0 or np.unique(markers[markers > 0]).size < 2:
@@ -161,7 +170,9 @@ def _draw_outlines(
         if n_pieces == 0:
             continue
         mask = pieces == 1 + int(np.argmax(np.bincount(pieces.ravel())[1:]))
-        if calibration.um2(float(mask.sum())) >= params.min_area_um2:
+        whole = np.zeros(shape, bool)
+        whole[window] = mask
+        if calibration.um2(float(mask.sum())) >= _least_area(whole, params):
             out[window][mask & (out[window] == 0)] = label
     return _consecutive(out)
 

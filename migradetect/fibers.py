@@ -15,7 +15,7 @@ from scipy import ndimage as ndi
 from skimage.morphology import skeletonize
 
 from migradetect.calibration import Calibration
-from migradetect.filters import masked_gaussian
+from migradetect.filters import masked_gaussian, nearest_label
 from migradetect.params import FiberParams
 
 __all__ = ["measure_fibers", "trace_fibers"]
@@ -72,9 +72,7 @@ def trace_fibers(
     return lut[labels], response
 
 
-def _line_response(
-    snr_image: Image, weight: Image, sigma_px: float, half_px: float
-) -> tuple[Image, NDArray[np.bool_]]:
+def _line_response(snr_image: Image, weight: Image, sigma_px: float, half_px: float) -> tuple[Image, NDArray[np.bool_]]:
     smooth, support = masked_gaussian(snr_image, weight, float(np.sqrt(max(sigma_px**2 - 1 / 6, 0.05))))
     gate = (support > 0.35).astype(np.float32)
     n = max(1, round(half_px))
@@ -82,8 +80,8 @@ def _line_response(
     t = np.arange(-n - int(6 * sigma_px) - 2, n + int(6 * sigma_px) + 3, dtype=float)
     offsets = np.arange(-n, n + 1)
     along = np.exp(-((t[:, None] - offsets) ** 2) / (2 * sigma_px**2)).mean(1) / (np.sqrt(2 * np.pi) * sigma_px)
-    across = (t**2 / sigma_px**2 - 1) / sigma_px**2 * np.exp(-(t**2) / (2 * sigma_px**2)) / (
-        np.sqrt(2 * np.pi) * sigma_px
+    across = (
+        (t**2 / sigma_px**2 - 1) / sigma_px**2 * np.exp(-(t**2) / (2 * sigma_px**2)) / (np.sqrt(2 * np.pi) * sigma_px)
     )
     noise = float(np.sqrt((along**2).sum() * (across**2).sum()))
     single = float(np.sqrt(3 / (16 * np.pi)) / sigma_px**3)
@@ -109,7 +107,6 @@ def _along_lines(
             )
     response = np.zeros((height, width), np.float32)
     angle = np.zeros((height, width), np.float32)
-    n_angles = 16
     parts = np.empty(5)
     for y in range(2, height - 2):
         for x in range(2, width - 2):
@@ -117,15 +114,14 @@ def _along_lines(
                 continue
             half = 0.5 * (xx[y, x] - yy[y, x])
             root = np.sqrt(half * half + xy[y, x] * xy[y, x])
-            if -(0.5 * (xx[y, x] + yy[y, x]) - root) < 0.7 * single:
+            # four in five pixels of noise fall out here; a line of SNR 3 over its length has 1 per pixel or more
+            if -(0.5 * (xx[y, x] + yy[y, x]) - root) < 1.0 * single:
                 continue
             local = 0.5 * np.arctan2(-2 * xy[y, x], -(xx[y, x] - yy[y, x]))
             best, best_angle = 0.0, 0.0
-            for k in range(n_angles):
-                theta = k * np.pi / n_angles
-                # the local direction is noisy; lines within 45 degrees of it are tried
-                if abs(np.sin(theta - local)) > 0.71:
-                    continue
+            # the local direction is noisy; lines up to 40 degrees from it are tried
+            for k in range(-3, 4):
+                theta = local + k * 0.23
                 c, s = np.cos(theta), np.sin(theta)
                 m = 0
                 for k5 in range(5):
@@ -195,7 +191,9 @@ def _hysteresis(low: NDArray[np.bool_], high: NDArray[np.bool_]) -> NDArray[np.b
     return np.asarray(low & enough[labels])
 
 
-def _bridge(lines: NDArray[np.bool_], response: Image, params: FiberParams, calibration: Calibration) -> NDArray[np.bool_]:
+def _bridge(
+    lines: NDArray[np.bool_], response: Image, params: FiberParams, calibration: Calibration
+) -> NDArray[np.bool_]:
     """Close gaps of a pixel or two by dilation, longer ones where a weak ridge leads across."""
     closed = cv2.morphologyEx(lines.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8))
     gap = round(calibration.px(params.max_gap_um))
@@ -266,15 +264,11 @@ def measure_fibers(labels: Labels, response: Image, cells: Labels, calibration: 
     index = np.arange(1, n + 1)
     length = np.bincount(branches["label"], weights=branches["length_um"], minlength=n + 1)[1:]
     n_branches = np.bincount(branches["label"], minlength=n + 1)[1:]
-    if cells.any():
-        distance, (near_y, near_x) = ndi.distance_transform_edt(cells == 0, return_indices=True)
-        close = ndi.minimum_position(distance, labels, index)
-        at = np.array(close, dtype=int).reshape(-1, 2)
-        gap_um = calibration.um(distance[at[:, 0], at[:, 1]])
-        cell_label = cells[near_y[at[:, 0], at[:, 1]], near_x[at[:, 0], at[:, 1]]]
-    else:
-        gap_um, cell_label = np.full(n, np.inf), np.zeros(n, int)
+    gap_um, cell_label = _nearest_cell(labels, n, cells, calibration)
     attached = gap_um <= ATTACH_UM
+    line = labels > 0
+    total_snr = np.bincount(labels[line], weights=response[line], minlength=n + 1)[1:]
+    n_pixels = np.bincount(labels[line], minlength=n + 1)[1:]
     return pd.DataFrame(
         {
             "label": index,
@@ -284,9 +278,23 @@ def measure_fibers(labels: Labels, response: Image, cells: Labels, calibration: 
             "cell_label": np.where(attached, cell_label, 0),
             "n_branches": n_branches,
             "n_tips": _count_tips(labels, n),
-            "mean_snr": np.asarray(ndi.mean(response, labels, index), float),
+            "mean_snr": total_snr / np.maximum(n_pixels, 1),
         }
     )
+
+
+def _nearest_cell(
+    labels: Labels, n: int, cells: Labels, calibration: Calibration
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Gap between each fiber and the nearest body in um (inf: no body), and the label of that body."""
+    gap, cell = np.full(n, np.inf), np.zeros(n, np.int64)
+    y, x = np.nonzero(labels)
+    distance, nearest = nearest_label(cells, y, x)
+    order = np.lexsort((distance, labels[y, x]))
+    label, first = np.unique(labels[y, x][order], return_index=True)
+    gap[label - 1] = calibration.um(distance[order][first])
+    cell[label - 1] = nearest[order][first]
+    return gap, cell
 
 
 def _branches(labels: Labels, calibration: Calibration) -> pd.DataFrame:

@@ -1,8 +1,8 @@
 """Growth of a migrasome: d(t) = d_inf (1 - exp(-(t - t0) / tau)), a fast rise and a plateau.
 
 Migrasomes swell within tens of minutes and then keep their size (Ma et al. 2015, doi:10.1038/cr.2014.135; Huang et al.
-2019, doi:10.1038/s41556-019-0367-5). For given t0 and tau the model is linear in d_inf, so the best pair is looked for on
-a grid and then refined (variable projection, Golub & Pereyra 1973, doi:10.1137/0710036).
+2019, doi:10.1038/s41556-019-0367-5). For given t0 and tau the model is linear in d_inf, so the best pair is looked for
+on a grid and then refined (variable projection, Golub & Pereyra 1973, doi:10.1137/0710036).
 """
 
 from __future__ import annotations

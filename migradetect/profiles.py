@@ -2,8 +2,8 @@
 
 Around a site the image is read on rings; each ring is cut in sectors and the *median* sector is kept. A fiber that runs
 through or ends at the site fills few sectors, so it drops out: what is left is what the blob adds over the line. The
-profile is compared with those of spheres and shells of every diameter, blurred by the PSF, which gives the diameter with
-the PSF taken off, the integrated signal, and the error of both.
+profile is compared with those of spheres and shells of every diameter, blurred by the PSF, which gives the diameter
+with the PSF taken off, the integrated signal, and the error of both.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def _build(pixel_size_um: float, psf_sigma_um: float, max_radius_um: float) -> P
     for s, exponent in enumerate(SHAPE_EXPONENTS):
         for d, diameter in enumerate(diameters):
             templates[s, d] = _blurred_profile(diameter / 2, exponent, sigma, radii_px * pixel_size_um)
-    return ProfileLibrary(diameters, radii_px, templates, pixel_size_um)
+    return ProfileLibrary(np.asarray(diameters, np.float64), radii_px, templates, pixel_size_um)
 
 
 def _blurred_profile(radius: float, exponent: float, sigma: float, at: Array) -> Array:
@@ -129,9 +129,7 @@ def radial_profiles(
         Standard error of each value.
     """
     limit = np.asarray(max_radius_um, float) / library.pixel_size_um
-    return _profiles(
-        image, variance, weight, np.asarray(y_px, float), np.asarray(x_px, float), library.radii_px, limit
-    )
+    return _profiles(image, variance, weight, np.asarray(y_px, float), np.asarray(x_px, float), library.radii_px, limit)
 
 
 @njit(cache=True, nogil=True)

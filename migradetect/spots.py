@@ -15,7 +15,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from migradetect.calibration import Calibration
-from migradetect.filters import BlobScales, blob_responses, ridge_response
+from migradetect.filters import BlobScales, blob_responses
 from migradetect.params import SpotParams
 from migradetect.profiles import ProfileLibrary, fit_profiles, radial_profiles
 
@@ -36,6 +36,7 @@ SPOT_COLUMNS = (
     "chi2",
     "background",
     "shape",
+    "scale_um",
 )
 
 
@@ -60,7 +61,7 @@ class SpotImage:
     @property
     def snr(self) -> Image:
         """Signal with white noise of standard deviation 1, shape (Y, X)."""
-        return self.signal / np.sqrt(self.variance) * self.weight
+        return np.asarray(self.signal / np.sqrt(self.variance) * self.weight, dtype=np.float32)
 
 
 def find_spots(
@@ -84,16 +85,18 @@ def find_spots(
     Returns
     -------
     pandas.DataFrame
-        One row per candidate with :data:`SPOT_COLUMNS`: sub-pixel position; `snr` of the blob filter; `blob_snr`, of the
-        round part alone; diameter and its error (um, PSF taken off); integrated `signal`; `roundness`, curvature along
+        One row per candidate with :data:`SPOT_COLUMNS`: sub-pixel position; `snr` of the blob filter; `blob_snr`, of
+        the round part alone; diameter and its error (um, PSF taken off); integrated `signal`; `roundness`, curvature along
         over across, 0 line to 1 disc; reduced `chi2` of the profile fit; local `background` in noise units;
-        `shape`, index into :data:`migradetect.profiles.SHAPE_EXPONENTS`.
+        `shape`, index into :data:`migradetect.profiles.SHAPE_EXPONENTS`; `scale_um`, diameter by the filter alone.
     """
     scales = BlobScales.for_diameters(
-        calibration.px(0.8 * params.min_diameter_um), calibration.px(params.max_diameter_um), calibration.px(psf_sigma_um)
+        calibration.px(0.8 * params.min_diameter_um),
+        calibration.px(params.max_diameter_um),
+        calibration.px(psf_sigma_um),
     )
     snr_image = image.snr
-    responses = blob_responses(snr_image, image.weight, scales)
+    responses, smooth = blob_responses(snr_image, image.weight, scales)
     found = _maxima(responses, np.float32(params.min_snr))
     if not len(found):
         return pd.DataFrame({name: pd.Series(dtype=float) for name in SPOT_COLUMNS})
@@ -116,10 +119,11 @@ def find_spots(
             "diameter_um": fit.diameter_um,
             "diameter_err_um": fit.diameter_err_um,
             "signal": fit.signal,
-            "roundness": _roundness(snr_image, image.weight, y, x, sigma_px),
+            "roundness": _roundness(smooth, found[:, 0], y, x),
             "chi2": fit.chi2,
             "background": fit.background,
             "shape": fit.shape.astype(float),
+            "scale_um": 2 * radius_um,
         }
     )
     return table[np.isfinite(table["blob_snr"])].reset_index(drop=True)
@@ -195,16 +199,17 @@ def _strongest(found: NDArray[np.float64], sigma_px: NDArray[np.float64], most: 
 
 
 def _roundness(
-    snr_image: Image, weight: Image, y: NDArray[np.float64], x: NDArray[np.float64], sigma_px: NDArray[np.float64]
+    smooth: NDArray[np.float32], scale: NDArray[np.float64], y: NDArray[np.float64], x: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Curvature along over curvature across at each site, at the site's own scale."""
-    out = np.zeros(y.size)
-    levels = np.unique(np.round(np.log(sigma_px) / np.log(1.3)).astype(int))
-    nearest = np.round(np.log(sigma_px) / np.log(1.3)).astype(int)
-    rows, columns = np.rint(y).astype(int), np.rint(x).astype(int)
-    for level in levels:
-        across, along, _ = ridge_response(snr_image, weight, 1.3**level)
-        here = nearest == level
-        a, b = across[rows[here], columns[here]], along[rows[here], columns[here]]
-        out[here] = np.where(a > 0, b / np.maximum(a, 1e-6), 0)
-    return out
+    """Curvature along over curvature across at each site, at the site's own scale: 0 on a line, 1 on a disc."""
+    s, r, c = np.rint(scale).astype(int), np.rint(y).astype(int), np.rint(x).astype(int)
+
+    def at(dy: int, dx: int) -> NDArray[np.float64]:
+        return smooth[s, r + dy, c + dx].astype(float)
+
+    yy = at(-1, 0) - 2 * at(0, 0) + at(1, 0)
+    xx = at(0, -1) - 2 * at(0, 0) + at(0, 1)
+    xy = 0.25 * (at(1, 1) - at(1, -1) - at(-1, 1) + at(-1, -1))
+    mean, root = 0.5 * (xx + yy), np.hypot(0.5 * (xx - yy), xy)
+    across, along = -(mean - root), -(mean + root)
+    return np.where(across > 0, along / np.maximum(across, 1e-9), 0.0)

@@ -42,7 +42,11 @@ def summarize_cells(
         steps = np.hypot(one["y_stage_um"].diff(), one["x_stage_um"].diff()).to_numpy()[1:]
         path = float(steps.sum()) if len(one) > 1 else float("nan")
         ends = one.iloc[[0, -1]]
-        net = float(np.hypot(*(np.diff(ends["y_stage_um"])[0], np.diff(ends["x_stage_um"])[0]))) if len(one) > 1 else np.nan
+        net = (
+            float(np.hypot(*(np.diff(ends["y_stage_um"])[0], np.diff(ends["x_stage_um"])[0])))
+            if len(one) > 1
+            else np.nan
+        )
         duration = float((one["frame"].iloc[-1] - one["frame"].iloc[0]) * interval)
         fiber = float(length.get(cell_id, 0.0))
         rows.append(

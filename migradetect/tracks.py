@@ -6,13 +6,17 @@ feature is relative to the noise or in um, so that one judge serves all cameras 
 
 from __future__ import annotations
 
+from functools import lru_cache
+from importlib import resources
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from migradetect.errors import ParamsError
 from migradetect.params import JudgeParams
 
-__all__ = ["FEATURES", "judge", "track_features"]
+__all__ = ["FEATURES", "judge", "learned_score", "rule_score", "track_features"]
 
 #: Evidence of a track, in the order that the judge takes them.
 FEATURES = (
@@ -33,6 +37,9 @@ FEATURES = (
     "cell_um",
     "log_background",
     "neighbours",
+    "log_best_snr",
+    "log_diameter_err",
+    "log_scale_ratio",
 )
 
 
@@ -56,8 +63,21 @@ def track_features(linked: pd.DataFrame, n_frames: int, frame_interval_min: floa
         y_stage_um, x_stage_um, diameter_um, snr.
     """
     if linked.empty:
-        return pd.DataFrame(columns=[*FEATURES, "frame_first", "frame_last", "n_frames", "y_um", "x_um",
-                                     "y_stage_um", "x_stage_um", "diameter_um", "snr", "span_frames"])
+        return pd.DataFrame(
+            columns=[
+                *FEATURES,
+                "frame_first",
+                "frame_last",
+                "n_frames",
+                "y_um",
+                "x_um",
+                "y_stage_um",
+                "x_stage_um",
+                "diameter_um",
+                "snr",
+                "span_frames",
+            ]
+        )
     ordered = linked.sort_values(["candidate_id", "frame"], kind="stable")
     by = ordered.groupby("candidate_id")
     out = by.agg(
@@ -77,10 +97,15 @@ def track_features(linked: pd.DataFrame, n_frames: int, frame_interval_min: floa
         cell_um=("cell_um", "median"),
         background=("background", "median"),
         neighbours=("neighbours", "median"),
+        diameter_err=("diameter_err_um", "median"),
+        scale_um=("scale_um", "median"),
         y_std=("y_stage_um", "std"),
         x_std=("x_stage_um", "std"),
     )
     out["roundness_best"] = by["roundness"].quantile(0.8)
+    out["log_best_snr"] = np.log(np.clip(by["blob_snr"].quantile(0.9), 0.1, None))
+    out["log_diameter_err"] = np.log(np.clip((out["diameter_err"] / out["diameter_um"]).fillna(3.0), 1e-3, 3.0))
+    out["log_scale_ratio"] = np.log(np.clip(out["scale_um"] / out["diameter_um"], 0.05, 20))
     out["diameter_scatter"] = (by["diameter_um"].std() / out["diameter_um"]).fillna(0.0).clip(0, 2)
     out["span_frames"] = out["frame_last"] - out["frame_first"] + 1
     out["fill"] = out["n_frames"] / out["span_frames"]
@@ -131,9 +156,51 @@ def rule_score(features: pd.DataFrame) -> NDArray[np.float64]:
     return np.asarray(np.clip(score, 0, 1) ** 0.5)
 
 
-def judge(
-    features: pd.DataFrame, params: JudgeParams, n_frames: int, frame_interval_min: float
-) -> pd.DataFrame:
+@lru_cache(maxsize=1)
+def _trees() -> dict[str, NDArray[np.generic]]:
+    """Arrays of the learned judge; plain numbers, nothing in them can be executed."""
+    place = resources.files("migradetect") / "data" / "judge.npz"
+    with resources.as_file(place) as path, np.load(path, allow_pickle=False) as stored:
+        trees = {name: stored[name] for name in stored.files}
+    if tuple(trees["names"].tolist()) != FEATURES:
+        raise ParamsError(
+            f"{path.name}: expected the features {', '.join(FEATURES)}, got {', '.join(trees['names'].tolist())}; "
+            "train it again with workflows/benchmark/train_judge.py"
+        )
+    return trees
+
+
+def learned_score(features: pd.DataFrame) -> NDArray[np.float64]:
+    """Score of each candidate by gradient-boosted trees (Friedman 2001, doi:10.1214/aos/1013203451), 0 to 1.
+
+    The trees are trained on simulated movies by ``workflows/benchmark/train_judge.py``.
+
+    Parameters
+    ----------
+    features : pandas.DataFrame
+        Columns :data:`FEATURES`, N rows.
+
+    Returns
+    -------
+    ndarray, shape (N,)
+    """
+    trees = _trees()
+    x = features[list(FEATURES)].to_numpy(np.float32)
+    total = np.full(len(x), float(trees["start"]))
+    rows = np.arange(len(x))
+    for feature, threshold, left, right, value in zip(
+        *(trees[name] for name in ("feature", "threshold", "left", "right", "value")), strict=True
+    ):
+        node = np.zeros(len(x), np.int64)
+        while (feature[node] >= 0).any():
+            inner = feature[node] >= 0
+            low = x[rows, np.maximum(feature[node], 0)] <= threshold[node]
+            node = np.where(inner, np.where(low, left[node], right[node]), node)
+        total += value[node]
+    return np.asarray(1 / (1 + np.exp(-total)))
+
+
+def judge(features: pd.DataFrame, params: JudgeParams, n_frames: int, frame_interval_min: float) -> pd.DataFrame:
     """Decide what each candidate is.
 
     Parameters
@@ -154,7 +221,7 @@ def judge(
         migrasomes).
     """
     out = features.copy()
-    out["score"] = rule_score(out)
+    out["score"] = learned_score(out) if params.method == "learned" else rule_score(out)
     enough = n_frames * frame_interval_min >= 4 * params.min_duration_min if np.isfinite(frame_interval_min) else False
     duration = out["span_frames"] * (frame_interval_min if np.isfinite(frame_interval_min) else 0.0)
     touches_end = (out["frame_first"] <= 1) | (out["frame_last"] >= n_frames - 2)

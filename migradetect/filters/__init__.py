@@ -7,6 +7,7 @@ doi:10.1109/CVPR.1993.341081): the edge of a masked body then makes no response 
 
 from migradetect.filters._background import local_background, remove_hot_pixels
 from migradetect.filters._linear import gaussian, masked_gaussian, resize, shift_integer
+from migradetect.filters._nearest import nearest_label
 from migradetect.filters._noise import NoiseModel, estimate_noise
 from migradetect.filters._scale_space import BlobScales, blob_responses, ridge_response, ridge_width_um
 
@@ -18,6 +19,7 @@ __all__ = [
     "gaussian",
     "local_background",
     "masked_gaussian",
+    "nearest_label",
     "remove_hot_pixels",
     "resize",
     "ridge_response",

@@ -35,7 +35,7 @@ def remove_hot_pixels(image: Image, sigma: Image) -> Image:
     """
     median = cv2.medianBlur(image, 3)
     neighbours = cv2.dilate(image, _RING)
-    hot = (image - median > 2.5 * np.maximum(neighbours - median, 0) + 5 * sigma)
+    hot = image - median > 2.5 * np.maximum(neighbours - median, 0) + 5 * sigma
     dead = median - image > 8 * sigma + 0.5 * np.abs(median)
     return np.where(hot | dead, median, image).astype(np.float32)
 

@@ -23,8 +23,9 @@ _N_BINS = 24
 
 @dataclass(frozen=True, slots=True)
 class NoiseModel:
-    """Variance of a pixel in counts squared: ``gain * mean + offset`` (photon and read noise; Foi et al. 2008,
-    doi:10.1109/TIP.2008.2001399).
+    """Variance of a pixel in counts squared: ``gain * mean + offset``, photon and read noise.
+
+    Foi et al. 2008, doi:10.1109/TIP.2008.2001399.
 
     Parameters
     ----------

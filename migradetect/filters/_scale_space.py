@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from migradetect.filters._linear import gaussian, masked_gaussian
+from migradetect.filters._linear import masked_gaussian
 
 __all__ = ["BlobScales", "blob_responses", "ridge_response", "ridge_width_um"]
 
@@ -42,7 +42,9 @@ class BlobScales:
         return cls(tuple(float(first * ratio**i) for i in range(n)))
 
 
-def blob_responses(snr_image: Image, weight: Image, scales: BlobScales) -> NDArray[np.float32]:
+def blob_responses(
+    snr_image: Image, weight: Image, scales: BlobScales
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Normalised differences of Gaussians in units of their own noise.
 
     Parameters
@@ -56,22 +58,27 @@ def blob_responses(snr_image: Image, weight: Image, scales: BlobScales) -> NDArr
 
     Returns
     -------
-    ndarray, shape (S - 1, Y, X)
+    responses : ndarray, shape (S - 1, Y, X)
         Response over the standard deviation that unit white noise gives it; bright blobs are positive.
+    smooth : ndarray, shape (S, Y, X)
+        The Gaussian means themselves.
     """
-    blurred = [masked_gaussian(snr_image, weight, sigma) for sigma in scales.sigmas_px]
-    out = np.empty((len(blurred) - 1, *snr_image.shape), np.float32)
+    out = np.empty((len(scales.sigmas_px) - 1, *snr_image.shape), np.float32)
+    smooth = np.empty((len(scales.sigmas_px), *snr_image.shape), np.float32)
+    smooth[0], support = masked_gaussian(snr_image, weight, scales.sigmas_px[0])
     for i, (fine, coarse) in enumerate(zip(scales.sigmas_px[:-1], scales.sigmas_px[1:], strict=True)):
-        noise = _dog_noise(fine, coarse)
+        smooth[i + 1], wider = masked_gaussian(snr_image, weight, coarse)
         # half a kernel on counted pixels means half the samples: sqrt keeps the noise at 1 or below
-        out[i] = (blurred[i][0] - blurred[i + 1][0]) / noise * np.sqrt(np.clip(blurred[i][1], 0, 1))
-    return out
+        np.sqrt(support, out=support)
+        np.subtract(smooth[i], smooth[i + 1], out=out[i])
+        out[i] *= support
+        out[i] /= np.float32(_dog_noise(fine, coarse))
+        support = wider
+    return out, smooth
 
 
 def _dog_noise(fine: float, coarse: float) -> float:
-    return float(
-        np.sqrt(1 / (4 * np.pi * fine**2) + 1 / (4 * np.pi * coarse**2) - 1 / (np.pi * (fine**2 + coarse**2)))
-    )
+    return float(np.sqrt(1 / (4 * np.pi * fine**2) + 1 / (4 * np.pi * coarse**2) - 1 / (np.pi * (fine**2 + coarse**2))))
 
 
 def ridge_response(snr_image: Image, weight: Image, sigma_px: float) -> tuple[Image, Image, Image]:
@@ -181,7 +188,7 @@ def ridge_width_um(
             left -= 1
         while right < line.size - 1 and above[right + 1]:
             right += 1
-        if 0 < left and right < line.size - 1:
+        if left > 0 and right < line.size - 1:
             low = left - (line[left] - 0.5 * height[i]) / max(line[left] - line[left - 1], 1e-9)
             high = right + (line[right] - 0.5 * height[i]) / max(line[right] - line[right + 1], 1e-9)
             sigma[i] = (high - low) * float(steps[1] - steps[0]) / 2.3548

@@ -133,6 +133,9 @@ class LinkingParams(StageParams):
 class JudgeParams(StageParams):
     """Which linked candidates are migrasomes."""
 
+    method: Literal["learned", "rules"] = Field(
+        "learned", description="Trees trained on simulated movies, or simple physical rules that can be read."
+    )
     min_score: float = Field(
         0.5,
         ge=0,

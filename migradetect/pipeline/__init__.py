@@ -1,5 +1,6 @@
 """The stages composed for one movie, in three passes; arrays and tables only, no files."""
 
 from migradetect.pipeline._analyze import analyze
+from migradetect.pipeline._preview import FramePreview, preview
 
-__all__ = ["analyze"]
+__all__ = ["FramePreview", "analyze", "preview"]

@@ -76,9 +76,11 @@ def analyze(
     clock["link_s"] = time.perf_counter() - start - clock["detect_s"]
     sites = accepted_sites(second)
     traces, cell_planes, fiber_planes = run_pass3(movie, params, model, first, second, sites, step("measure"))
-    tracks, migrasomes = collect_sites(movie, params, second, sites, traces)
+    tracks, migrasomes = collect_sites(movie, params, second, traces)
     results = _assemble(movie, params, model, first, second, tracks, migrasomes, traces)
-    results.labels.update(cells=cell_planes, fibers=fiber_planes, migrasomes=_draw_migrasomes(movie, results.migrasomes))
+    results.labels.update(
+        cells=cell_planes, fibers=fiber_planes, migrasomes=_draw_migrasomes(movie, results.migrasomes)
+    )
     clock["total_s"] = time.perf_counter() - start
     results.provenance["timings"] = {name: round(value, 3) for name, value in clock.items()}
     return results
@@ -90,7 +92,7 @@ def _assemble(
     model: MovieModel,
     first: Pass1,
     second: Pass2,
-    tracks: list[dict[str, object]],
+    tracks: pd.DataFrame,
     migrasomes: pd.DataFrame,
     traces: pd.DataFrame,
 ) -> Results:
@@ -105,11 +107,21 @@ def _assemble(
             table["time_min"] = table["frame"] * interval
         return conform_table(name, table)
 
-    track_table = finish("tracks", pd.DataFrame(tracks))
+    track_table = finish("tracks", tracks)
     cells = finish("cells", second.cells.drop(columns="label"))
     fibers = finish("fibers", second.fibers.drop(columns=["label", "cell_label", "attached_cell"]))
-    internal = ["amplitude", "amplitude_err", "nearest_cell", "covering_cell", "nearest_fiber", "last_cell",
-                "last_cell_frame", "cell_um", "fiber_um", "n_arms"]
+    internal = [
+        "amplitude",
+        "amplitude_err",
+        "nearest_cell",
+        "covering_cell",
+        "nearest_fiber",
+        "last_cell",
+        "last_cell_frame",
+        "cell_um",
+        "fiber_um",
+        "n_arms",
+    ]
     if len(migrasomes):
         drift = second.drift_um[migrasomes["frame"].to_numpy(int)]
         migrasomes["y_stage_um"] = migrasomes["y_um"] - drift[:, 0]
@@ -170,12 +182,14 @@ def _candidate_table(second: Pass2) -> pd.DataFrame:
 def _draw_migrasomes(movie: Movie, migrasomes: pd.DataFrame) -> LabelStack:
     """Discs of the measured diameter, label value = migrasome_id."""
     stack = LabelStack(movie.shape_yx)
-    by_frame = dict(list(migrasomes.groupby("frame"))) if len(migrasomes) else {}
+    frame = migrasomes["frame"].to_numpy(int)
+    px = movie.calibration.px(migrasomes[["y_um", "x_um", "diameter_um"]].to_numpy(float))
+    identity = migrasomes["migrasome_id"].to_numpy(int)
     for t in range(movie.n_frames):
         plane = np.zeros(movie.shape_yx, np.int32)
-        for row in by_frame[t].itertuples() if t in by_frame else ():
-            centre = (round(movie.calibration.px(row.x_um)), round(movie.calibration.px(row.y_um)))
-            radius = max(1, round(movie.calibration.px(row.diameter_um / 2))) if np.isfinite(row.diameter_um) else 1
-            cv2.circle(plane, centre, radius, int(row.migrasome_id), -1)
+        for i in np.flatnonzero(frame == t):
+            y, x, diameter = px[i]
+            radius = max(1, round(diameter / 2)) if np.isfinite(diameter) else 1
+            cv2.circle(plane, (round(x), round(y)), radius, int(identity[i]), -1)
         stack.append(plane)
     return stack

@@ -6,106 +6,120 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from migradetect.assign import ParentEvidence, assign_parent, location_from_arms
-from migradetect.calibration import Calibration
 from migradetect.fibers import ATTACH_UM
 from migradetect.growth import GrowthFit, fit_growth
 from migradetect.lifetimes import Existence, find_existence
 from migradetect.movie import Movie
 from migradetect.params import Params
-from migradetect.pipeline._pass2 import Pass2
-from migradetect.photometry import Sites
+from migradetect.pipeline._pass2 import Pass2, accepted_candidates
 
 __all__ = ["collect_sites"]
 
+Array = NDArray[np.float64]
+
+#: Frames around birth in which fibers tell the parent and the location.
+_BEFORE_BIRTH, _AFTER_BIRTH = 5, 10
+
 
 @dataclass(frozen=True)
-class _Parent:
-    cell: int
+class _Fibers:
+    """Which cell a fiber belongs to, and in which frames it reached one."""
+
+    owner: dict[int, int]
+    attached: frozenset[tuple[int, int]]
+
+    @classmethod
+    def of(cls, fibers: pd.DataFrame) -> _Fibers:
+        owned = fibers.dropna(subset=["cell_id"])
+        reached = fibers[fibers["is_attached"]]
+        return cls(
+            dict(zip(owned["fiber_id"].astype(int), owned["cell_id"].astype(int), strict=True)),
+            frozenset(zip(reached["frame"].astype(int), reached["fiber_id"].astype(int), strict=True)),
+        )
+
+
+@dataclass(frozen=True)
+class _Life:
+    """What one site's trace says."""
+
+    existence: Existence
+    fit: GrowthFit
+    diameter_um: Array
+    diameter_err_um: Array
+    cell_id: int
     confidence: float
+    location: str | None
 
 
 def collect_sites(
-    movie: Movie, params: Params, second: Pass2, sites: Sites, traces: pd.DataFrame
-) -> tuple[list[dict[str, object]], pd.DataFrame]:
+    movie: Movie, params: Params, second: Pass2, traces: pd.DataFrame
+) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Rows of ``tracks`` and ``migrasomes``.
 
     Parameters
     ----------
     movie, params, second : Movie, Params, Pass2
         Results so far.
-    sites : Sites
-        N sites.
     traces : pandas.DataFrame
-        From pass 3.
+        From pass 3, one row per site and frame.
 
     Returns
     -------
-    tracks : list of dict
-        One per migrasome.
+    tracks : pandas.DataFrame
+        One row per migrasome.
     migrasomes : pandas.DataFrame
         One row per migrasome per frame in which it exists.
     """
-    accepted = second.judged[second.judged["kind"] == "migrasome"].sort_values(["frame_first", "y_stage_um"])
+    accepted = accepted_candidates(second)
+    if accepted.empty:
+        return pd.DataFrame(), pd.DataFrame()
     found = second.linked.groupby("candidate_id")["frame"].agg(set)
+    fibers = _Fibers.of(second.fibers)
+    by_site = {int(str(number)): rows for number, rows in traces.groupby("migrasome_id")}
     tracks, parts = [], []
-    owner = second.fibers.drop_duplicates("fiber_id").set_index("fiber_id")["cell_id"] if len(second.fibers) else pd.Series(dtype="Int64")
-    attached_now = {(int(f), int(i)) for f, i, a in zip(second.fibers["frame"], second.fibers["fiber_id"], second.fibers["is_attached"], strict=True) if a} if len(second.fibers) else set()
-    by_site = dict(list(traces.groupby("migrasome_id"))) if len(traces) else {}
-    for number, (candidate, row) in enumerate(accepted.iterrows(), start=1):
+    for number, candidate in enumerate(accepted.itertuples(), start=1):
         trace = by_site[number].sort_values("frame").reset_index(drop=True)
-        frames_found = found[candidate]
-        one = _one_site(movie.calibration, params, trace, int(row["frame_first"]), int(row["frame_last"]), movie.n_frames)
-        existence, fit, smooth = one
-        parent = _parent(trace, existence, owner, attached_now, params)
-        life = trace[(trace["frame"] >= existence.first) & (trace["frame"] <= existence.last)].copy()
-        reach = life["fiber_um"] <= params.assign.fiber_reach_um + life["diameter_um"].fillna(0.5) / 2
-        life["is_on_fiber"] = reach
-        life["fiber_id"] = life["nearest_fiber"].where(reach & (life["nearest_fiber"] > 0)).astype("Int64")
-        led = [(int(f), int(i)) in attached_now for f, i in zip(life["frame"], life["nearest_fiber"], strict=True)]
-        life["is_attached"] = (reach & np.array(led, bool)) | (life["cell_um"] <= ATTACH_UM)
-        life["diameter_um"], life["diameter_err_um"] = smooth[0][life.index], smooth[1][life.index]
-        location = _location(trace, existence)
-        life["location"] = location
-        life["cell_id"] = parent.cell or pd.NA
-        life["score"] = float(row["score"])
-        life["is_covered"] = life["covering_cell"] > 0
-        life["is_measured"] = life["frame"].isin(frames_found)
-        life["distance_to_cell_um"] = life["cell_um"].where(np.isfinite(life["cell_um"]))
-        parts.append(life)
-        tracks.append(_track_row(movie, number, row, existence, fit, parent, location))
-    return tracks, pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
+        seen = (int(candidate.frame_first), int(candidate.frame_last))  # type: ignore[arg-type]
+        score = float(candidate.score)  # type: ignore[arg-type]
+        life = _read_trace(movie, params, trace, seen, fibers)
+        rows = _rows(trace, life, fibers, params)
+        parts.append(rows.assign(score=score, is_measured=rows["frame"].isin(found.loc[int(candidate.Index)])))
+        tracks.append(_track_row(movie, number, life) | {"score": score})
+    return pd.DataFrame(tracks), pd.concat(parts, ignore_index=True)
 
 
-def _one_site(
-    calibration: Calibration, params: Params, trace: pd.DataFrame, seen_first: int, seen_last: int, n_frames: int
-) -> tuple[Existence, GrowthFit, tuple[np.ndarray, np.ndarray]]:  # type: ignore[type-arg]
-    amplitude = trace["amplitude"].to_numpy(float)
-    error = trace["amplitude_err"].to_numpy(float)
-    if n_frames == 1:
-        existence = Existence(0, 0, "persist", 0)
-    else:
-        existence = find_existence(
-            amplitude,
-            error,
+def _read_trace(movie: Movie, params: Params, trace: pd.DataFrame, seen: tuple[int, int], fibers: _Fibers) -> _Life:
+    single = movie.n_frames == 1
+    existence = (
+        Existence(0, 0, "persist", 0)
+        if single
+        else find_existence(
+            trace["amplitude"].to_numpy(float),
+            trace["amplitude_err"].to_numpy(float),
             trace["covering_cell"].to_numpy(np.int64),
             trace["is_in_field"].to_numpy(bool),
-            seen_first,
-            seen_last,
+            *seen,
         )
+    )
     alive = slice(existence.first, existence.last + 1)
-    time = trace["frame"].to_numpy(float) * (calibration.frame_interval_min if n_frames > 1 else 1.0)
-    diameter, spread = trace["diameter_um"].to_numpy(float).copy(), trace["diameter_err_um"].to_numpy(float).copy()
-    usable = (trace["snr"] > params.photometry.min_snr).to_numpy() & np.isfinite(spread) & (spread < 0.6 * diameter)
-    diameter[~usable] = np.nan
-    left = existence.first == 0
-    fit = fit_growth(time[alive], diameter[alive], spread[alive], params.growth, left)
-    smooth = _smooth_diameter(diameter, spread, existence, fit, time)
-    return existence, fit, smooth
+    time = trace["frame"].to_numpy(float) * (1.0 if single else movie.calibration.frame_interval_min)
+    diameter, spread = trace["diameter_um"].to_numpy(float).copy(), trace["diameter_err_um"].to_numpy(float)
+    poor = ~((trace["snr"].to_numpy(float) > params.photometry.min_snr) & (spread < 0.6 * diameter))
+    diameter[poor] = np.nan
+    fit = fit_growth(time[alive], diameter[alive], spread[alive], params.growth, existence.first == 0)
+    value, error = _smooth_diameter(diameter, spread, existence, fit, time)
+    cell_id, confidence = _parent(trace, existence, fibers, params)
+    early = trace[(trace["frame"] >= existence.first) & (trace["frame"] <= existence.first + _AFTER_BIRTH)]
+    location = location_from_arms(early.loc[early["covering_cell"] == 0, "n_arms"].astype(int).tolist())
+    return _Life(existence, fit, value, error, cell_id, confidence, location)
 
 
-def _smooth_diameter(diameter, spread, existence, fit, time):  # type: ignore[no-untyped-def]
+def _smooth_diameter(
+    diameter: Array, spread: Array, existence: Existence, fit: GrowthFit, time: Array
+) -> tuple[Array, Array]:
     """Diameter of each frame from itself and its neighbours, weighted by their errors; gaps from the growth fit."""
     value, error = np.full(diameter.size, np.nan), np.full(diameter.size, np.nan)
     inside = np.arange(existence.first, existence.last + 1)
@@ -116,34 +130,31 @@ def _smooth_diameter(diameter, spread, existence, fit, time):  # type: ignore[no
             continue
         e = np.hypot(spread[ok], 0.02 * diameter[ok])
         w = np.exp(-0.5 * ((ok - t) / 1.5) ** 2) / e**2
-        # a local straight line where there are enough points, so that growth is not flattened
-        if ok.size >= 4 and ok.min() < t < ok.max():
-            x = ok - t
-            sw, sx, sxx = w.sum(), (w * x).sum(), (w * x * x).sum()
-            sy, sxy = (w * diameter[ok]).sum(), (w * x * diameter[ok]).sum()
-            det = sw * sxx - sx * sx
-            value[t] = (sxx * sy - sx * sxy) / det if det > 0 else sy / sw
-        else:
-            value[t] = (w * diameter[ok]).sum() / w.sum()
+        value[t] = np.average(diameter[ok], weights=w)
         error[t] = np.sqrt((w**2 * e**2).sum()) / w.sum()
+        # a local straight line where there are points on both sides, so that growth is not flattened
+        if ok.size >= 4 and ok.min() < t < ok.max():
+            x = (ok - t).astype(float)
+            centre = np.average(x, weights=w)
+            slope = (w * (x - centre) * diameter[ok]).sum() / (w * (x - centre) ** 2).sum()
+            value[t] -= slope * centre
     missing = inside[~np.isfinite(value[inside])]
+    known = inside[np.isfinite(value[inside])]
     if missing.size:
-        model = fit.diameter(time[missing])
-        known = inside[np.isfinite(value[inside])]
         near = np.interp(missing, known, value[known]) if known.size else np.full(missing.size, fit.plateau_um)
-        value[missing] = np.where(np.isfinite(model) & (model > 0), np.minimum(model, near), near)
+        model = fit.diameter(time[missing])
+        value[missing] = np.where(model > 0, np.minimum(model, near), near)
     return value, error
 
 
-def _parent(trace, existence, owner, attached_now, params):  # type: ignore[no-untyped-def]
-    # before birth: the frame in which it starts to swell, or the first that was recorded
-    start = trace.iloc[min(existence.first, len(trace) - 1)]
-    early = trace[(trace["frame"] >= existence.first - 5) & (trace["frame"] <= existence.first + 10)]
-    near = early[early["fiber_um"] <= params.assign.fiber_reach_um]
-    attached = []
-    for frame, fiber in zip(near["frame"], near["nearest_fiber"], strict=True):
-        if (int(frame), int(fiber)) in attached_now and fiber in owner.index and owner[fiber] is not pd.NA:
-            attached.append(int(owner[fiber]))
+def _parent(trace: pd.DataFrame, existence: Existence, fibers: _Fibers, params: Params) -> tuple[int, float]:
+    start = trace.iloc[existence.first]
+    near = trace[
+        trace["frame"].between(existence.first - _BEFORE_BIRTH, existence.first + _AFTER_BIRTH)
+        & (trace["fiber_um"] <= params.assign.fiber_reach_um)
+    ]
+    keys = zip(near["frame"].astype(int), near["nearest_fiber"].astype(int), strict=True)
+    attached = [fibers.owner[fiber] for frame, fiber in keys if (frame, fiber) in fibers.attached]
     evidence = ParentEvidence(
         last_cell=int(start["last_cell"]),
         frames_since=float(existence.first - start["last_cell_frame"]),
@@ -151,32 +162,43 @@ def _parent(trace, existence, owner, attached_now, params):  # type: ignore[no-u
         nearest_cell=int(start["nearest_cell"]),
         nearest_um=float(start["cell_um"]),
     )
-    return _Parent(*assign_parent(evidence, params.assign))
+    return assign_parent(evidence, params.assign)
 
 
-def _location(trace: pd.DataFrame, existence: Existence) -> str | None:
-    early = trace[(trace["frame"] >= existence.first) & (trace["frame"] <= existence.first + 10)]
-    early = early[early["covering_cell"] == 0]
-    return location_from_arms(early["n_arms"].astype(int).tolist())
+def _rows(trace: pd.DataFrame, life: _Life, fibers: _Fibers, params: Params) -> pd.DataFrame:
+    """Rows of ``migrasomes``: the frames in which it exists."""
+    alive = slice(life.existence.first, life.existence.last + 1)
+    rows = trace.iloc[alive].copy()
+    rows["diameter_um"], rows["diameter_err_um"] = life.diameter_um[alive], life.diameter_err_um[alive]
+    on_fiber = rows["fiber_um"] <= params.assign.fiber_reach_um + rows["diameter_um"].fillna(0.5) / 2
+    rows["is_on_fiber"] = on_fiber
+    rows["fiber_id"] = rows["nearest_fiber"].where(on_fiber & (rows["nearest_fiber"] > 0)).astype("Int64")
+    keys = zip(rows["frame"].astype(int), rows["nearest_fiber"].astype(int), strict=True)
+    led = np.array([key in fibers.attached for key in keys], bool)
+    rows["is_attached"] = (on_fiber & led) | (rows["cell_um"] <= ATTACH_UM)
+    rows["location"] = life.location
+    rows["cell_id"] = life.cell_id or pd.NA
+    rows["is_covered"] = rows["covering_cell"] > 0
+    rows["distance_to_cell_um"] = rows["cell_um"].where(np.isfinite(rows["cell_um"]))
+    return rows
 
 
-def _track_row(movie, number, row, existence, fit, parent, location):  # type: ignore[no-untyped-def]
+def _track_row(movie: Movie, number: int, life: _Life) -> dict[str, object]:
+    existence, fit = life.existence, life.fit
     interval = movie.calibration.frame_interval_min
     single = movie.n_frames == 1
-    left = existence.first == 0
-    right = existence.last >= movie.n_frames - 1
+    left, right = existence.first == 0, existence.last >= movie.n_frames - 1
     birth = fit.birth_min if np.isfinite(fit.birth_min) else existence.first * interval
-    birth = float("nan") if left or single else max(birth, 0.0)
-    end = float("nan") if right or single else existence.last * interval
-    begin = 0.0 if left else birth
-    finish = (movie.n_frames - 1) * interval if right else end
-    out = {
+    birth = np.nan if left or single else max(birth, 0.0)
+    end = np.nan if right or single else existence.last * interval
+    lifetime = ((movie.n_frames - 1) * interval if right else end) - (0.0 if left else birth)
+    return {
         "migrasome_id": number,
-        "cell_id": parent.cell or pd.NA,
-        "cell_id_confidence": parent.confidence if parent.cell else np.nan,
+        "cell_id": life.cell_id or pd.NA,
+        "cell_id_confidence": life.confidence if life.cell_id else np.nan,
         "birth_time_min": birth,
         "end_time_min": end,
-        "lifetime_min": float("nan") if single else max(finish - begin, 0.0),
+        "lifetime_min": np.nan if single else max(lifetime, 0.0),
         "is_left_censored": left,
         "is_right_censored": right,
         "plateau_diameter_um": fit.plateau_um,
@@ -190,11 +212,9 @@ def _track_row(movie, number, row, existence, fit, parent, location):  # type: i
         "growth_rate_um_per_min_ci_high": fit.rate_ci[1],
         "growth_model": fit.model if fit.model else pd.NA,
         "fit_r2": fit.r2,
-        "location": location,
+        "location": life.location,
         "fate": pd.NA if single else existence.fate,
         "engulfed_by_cell_id": existence.engulfed_by or pd.NA,
         "n_frames": existence.last - existence.first + 1,
-        "score": float(row["score"]),
         "kind": "migrasome",
     }
-    return out

@@ -28,7 +28,16 @@ from migradetect.profiles import ProfileLibrary
 from migradetect.registration import anchored_detail, estimate_shift
 from migradetect.spots import SpotImage, find_spots
 
-__all__ = ["FrameData", "FrameResult", "MovieModel", "Window", "detect", "fit_movie_model", "outside_bodies", "prepare_frame"]
+__all__ = [
+    "FrameData",
+    "FrameResult",
+    "MovieModel",
+    "Window",
+    "detect",
+    "fit_movie_model",
+    "outside_bodies",
+    "prepare_frame",
+]
 
 Image = NDArray[np.float32]
 Labels = NDArray[np.int32]
@@ -107,7 +116,7 @@ def fit_movie_model(movie: Movie, params: Params) -> MovieModel:
         noise[role] = estimate_noise(images)
         # an empty pixel: the mode of a field that cells and fibers fill partly is below the median
         level[role] = float(np.median([_empty_level(image) for image in images]))
-        sigma[role] = float(np.sqrt(noise[role].variance(np.float32(level[role]))))
+        sigma[role] = float(np.sqrt(noise[role].variance(np.full((1, 1), level[role], np.float32))[0, 0]))
     psf = params.optics.psf_fwhm_um / 2.3548 if params.optics.psf_fwhm_um else float("nan")
     pixel = movie.calibration.pixel_size_um
     model = MovieModel(
@@ -144,9 +153,7 @@ def _line_width(movie: Movie, index: int, params: Params, model: MovieModel) -> 
     return ridge_width_um(frame.signal, response, along, angle, movie.calibration.pixel_size_um)
 
 
-def prepare_frame(
-    movie: Movie, index: int, params: Params, model: MovieModel, before: FrameData | None
-) -> FrameData:
+def prepare_frame(movie: Movie, index: int, params: Params, model: MovieModel, before: FrameData | None) -> FrameData:
     """Read one frame; find bodies, background, noise and the drift against the frame before.
 
     Parameters
@@ -173,7 +180,6 @@ def prepare_frame(
         spread = model.noise[role].sigma(image)
         raw[role] = remove_hot_pixels(image, spread)
         sigma[role] = spread
-    everywhere = np.ones(movie.shape_yx, np.float32)
     wide_px = calibration.px(8.0)
     body = np.zeros(movie.shape_yx, np.float32)
     above = {}
@@ -195,12 +201,15 @@ def prepare_frame(
         background = local_background(
             raw[role], weight, sigma[role], calibration.px(params.preprocess.background_um / 3)
         )
-        level[role] = (float(np.median(background)), float(np.median(sigma[role][weight > 0])) if weight.any() else np.nan)
+        level[role] = (
+            float(np.median(background)),
+            float(np.median(sigma[role][weight > 0])) if weight.any() else np.nan,
+        )
         if role in model.roles:
             signal += (raw[role] - background) / model.empty_sigma[role]
             variance += (sigma[role] / model.empty_sigma[role]) ** 2
     signal *= weight
-    detail = anchored_detail(signal / np.sqrt(variance), weight, calibration)
+    detail = anchored_detail((signal / np.sqrt(variance)).astype(np.float32), weight, calibration)
     frame = FrameData(index, cells, signal, variance, weight, above, detail, level=level)
     frame.focus = float(np.quantile(np.abs(detail), 0.99))
     if before is not None and params.registration.enabled:
@@ -283,5 +292,3 @@ def detect(image: SpotImage, params: Params, calibration: Calibration, model: Mo
     spots = find_spots(image, params.spots, calibration, model.library, model.psf_sigma_um)
     fibers, ridge = trace_fibers(image.snr, image.weight, params.fibers, calibration, model.psf_sigma_um)
     return FrameResult(spots, fibers, ridge)
-
-

@@ -7,17 +7,19 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
+from migradetect.calibration import Calibration
 from migradetect.cells import measure_cells
 from migradetect.fibers import measure_fibers
+from migradetect.filters import nearest_label
 from migradetect.movie import Movie
 from migradetect.params import Params
-from migradetect.photometry import nearest_labels
-from migradetect.pipeline._frames import FrameData, MovieModel, Window, detect, prepare_frame
+from migradetect.pipeline._frames import FrameData, FrameResult, MovieModel, Window, detect, prepare_frame
 from migradetect.results import LabelStack
 
-__all__ = ["Pass1", "run_pass1"]
+__all__ = ["Pass1", "place_spots", "run_pass1"]
 
 
 @dataclass
@@ -32,9 +34,7 @@ class Pass1:
     spots: list[pd.DataFrame] = field(default_factory=list)
 
 
-def run_pass1(
-    movie: Movie, params: Params, model: MovieModel, step: Callable[[int], None]
-) -> Pass1:
+def run_pass1(movie: Movie, params: Params, model: MovieModel, step: Callable[[int], None]) -> Pass1:
     """Bodies, drift, fibers and candidates of every frame.
 
     Parameters
@@ -53,7 +53,7 @@ def run_pass1(
     Pass1
     """
     out = Pass1(LabelStack(movie.shape_yx), LabelStack(movie.shape_yx))
-    half = _half_width(movie, params)
+    half = min(params.preprocess.average_frames, movie.n_frames - 1)
     window = Window(half)
     before: FrameData | None = None
     for index in range(movie.n_frames + half):
@@ -63,57 +63,53 @@ def run_pass1(
         centre = index - half
         if centre < 0:
             continue
-        _one_frame(out, *_detect(window, centre, params, movie, model), movie)
+        frame, image = window.average(centre)
+        found = detect(image, params, movie.calibration, model)
+        _keep(out, frame, found, movie.calibration)
         step(centre + 1)
     return out
 
 
-def _half_width(movie: Movie, params: Params) -> int:
-    return min(params.preprocess.average_frames, max(0, movie.n_frames - 1))
-
-
-def _detect(window, centre, params, movie, model):  # type: ignore[no-untyped-def]
-    frame, image = window.average(centre)
-    return frame, detect(image, params, movie.calibration, model)
-
-
-def _one_frame(out: Pass1, frame: FrameData, found, movie: Movie) -> None:  # type: ignore[no-untyped-def]
-    calibration = movie.calibration
-    t = frame.index
-    drift_um = tuple(calibration.um(d) for d in frame.drift_px)
+def _keep(out: Pass1, frame: FrameData, found: FrameResult, calibration: Calibration) -> None:
+    """Add what was found in a frame to the tables and label planes."""
     out.cell_labels.append(frame.cells)
     out.fiber_labels.append(found.fibers)
     cells = measure_cells(frame.cells, frame.above, calibration)
-    cells.insert(0, "frame", t)
-    out.cells.append(cells)
+    out.cells.append(cells.assign(frame=frame.index))
     fibers = measure_fibers(found.fibers, found.ridge, frame.cells, calibration)
-    fibers.insert(0, "frame", t)
-    out.fibers.append(fibers)
-    spots = found.spots
-    spots.insert(0, "frame", t)
-    y, x = spots["y_px"].to_numpy(), spots["x_px"].to_numpy()
-    spots["y_um"], spots["x_um"] = calibration.um(y), calibration.um(x)
-    spots["y_stage_um"], spots["x_stage_um"] = spots["y_um"] - drift_um[0], spots["x_um"] - drift_um[1]
-    spots["cell_um"] = calibration.um(nearest_labels(frame.cells, y, x)[0])
-    spots["fiber_um"] = calibration.um(nearest_labels(found.fibers, y, x)[0])
-    spots["neighbours"] = _neighbours(spots)
-    out.spots.append(spots)
+    out.fibers.append(fibers.assign(frame=frame.index))
+    out.spots.append(place_spots(found, frame, calibration))
     row: dict[str, float] = {
-        "frame": t,
-        "drift_y_um": drift_um[0],
-        "drift_x_um": drift_um[1],
+        "frame": frame.index,
+        "drift_y_um": calibration.um(frame.drift_px[0]),
+        "drift_x_um": calibration.um(frame.drift_px[1]),
         "focus": frame.focus,
         "registration_confidence": frame.registration_confidence,
         "n_cells": len(cells),
-        "n_candidates": len(spots),
+        "n_candidates": len(found.spots),
     }
+    area = cells["area_um2"]
     for role, (background, noise) in frame.level.items():
         row[f"background_{role}"], row[f"noise_{role}"] = background, noise
-        row[f"body_{role}"] = float((cells[f"mean_{role}"] * cells["area_um2"]).sum() / max(cells["area_um2"].sum(), 1e-9))
+        row[f"body_{role}"] = float((cells[f"mean_{role}"] * area).sum() / max(area.sum(), 1e-9))
     out.frames.append(row)
 
 
-def _neighbours(spots: pd.DataFrame) -> np.ndarray:  # type: ignore[type-arg]
+def place_spots(found: FrameResult, frame: FrameData, calibration: Calibration) -> pd.DataFrame:
+    """Candidates of a frame with their places in um and what stands around them."""
+    spots = found.spots.assign(frame=frame.index)
+    y, x = spots["y_px"].to_numpy(), spots["x_px"].to_numpy()
+    spots["y_um"], spots["x_um"] = calibration.um(y), calibration.um(x)
+    spots["y_stage_um"] = spots["y_um"] - calibration.um(frame.drift_px[0])
+    spots["x_stage_um"] = spots["x_um"] - calibration.um(frame.drift_px[1])
+    spots["cell_um"] = calibration.um(nearest_label(frame.cells, y, x)[0])
+    spots["fiber_um"] = calibration.um(nearest_label(found.fibers, y, x)[0])
+    spots["neighbours"] = _neighbours(spots)
+    return spots
+
+
+def _neighbours(spots: pd.DataFrame) -> NDArray[np.float64]:
+    """Candidates within 2 um of each."""
     if spots.empty:
         return np.zeros(0)
     tree = cKDTree(spots[["y_um", "x_um"]])

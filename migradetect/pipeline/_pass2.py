@@ -17,7 +17,7 @@ from migradetect.pipeline._pass1 import Pass1
 from migradetect.results import LabelStack
 from migradetect.tracks import judge, track_features
 
-__all__ = ["Pass2", "run_pass2"]
+__all__ = ["Pass2", "accepted_candidates", "run_pass2"]
 
 _COARSE_UM = 0.5
 #: Fibers are lines: widened by this much before their overlap is taken, um.
@@ -40,6 +40,12 @@ class Pass2:
     """Spots with candidate_id."""
     judged: pd.DataFrame
     """One row per candidate with score, kind and reason."""
+
+
+def accepted_candidates(second: Pass2) -> pd.DataFrame:
+    """Rows of the accepted candidates, in the order in which migrasomes are numbered: by first frame, then place."""
+    accepted = second.judged[second.judged["kind"] == "migrasome"]
+    return accepted.sort_values(["frame_first", "y_stage_um", "x_stage_um"], kind="stable")
 
 
 def run_pass2(movie: Movie, params: Params, first: Pass1) -> Pass2:
@@ -73,9 +79,7 @@ def run_pass2(movie: Movie, params: Params, first: Pass1) -> Pass2:
     return Pass2(drift, cells, cell_lut, fibers, fiber_lut, linked, judged)
 
 
-def _refine_drift(
-    drift: NDArray[np.float64], linked: pd.DataFrame
-) -> tuple[NDArray[np.float64], pd.DataFrame]:
+def _refine_drift(drift: NDArray[np.float64], linked: pd.DataFrame) -> tuple[NDArray[np.float64], pd.DataFrame]:
     """Take out what all standing spots share: correlation from frame to frame lets small errors add up."""
     size = linked.groupby("candidate_id")["frame"].transform("size")
     standing = linked[(size >= 5) & (linked["blob_snr"] > 6) & (linked["diameter_um"] < 3.5)]
@@ -100,7 +104,8 @@ def _to_stage(
     labels = plane.astype(np.float32)
     if widen_um:
         radius = max(1, round(calibration.px(widen_um)))
-        labels = cv2.dilate(labels, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1)))
+        disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+        labels = np.asarray(cv2.dilate(labels, disc), dtype=np.float32)
     margin = 20.0
     size = tuple(int(np.ceil((calibration.um(float(n)) + 2 * margin) / _COARSE_UM)) for n in plane.shape[::-1])
     transform = np.array(
@@ -137,7 +142,7 @@ def _link_cells(
     cells["y_stage_um"] = cells["y_um"] - drift[frame, 0]
     cells["x_stage_um"] = cells["x_um"] - drift[frame, 1]
     cells, mothers = find_divisions(cells)
-    cells, mothers = _drop_brief(cells, mothers, len(first.cells))
+    cells, mothers = _drop_brief(cells, mothers, len(first.cells), params.cells.min_area_um2)
     cells["mother_id"] = cells["cell_id"].map(mothers).astype("Int64")
     cells = cells.sort_values(["cell_id", "frame"], kind="stable")
     by = cells.groupby("cell_id")
@@ -145,20 +150,20 @@ def _link_cells(
     step = np.hypot(by["y_stage_um"].diff(), by["x_stage_um"].diff())
     cells["speed_um_per_min"] = step / gap
     lut = {
-        (int(f), int(label)): int(c) for f, label, c in zip(cells["frame"], cells["label"], cells["cell_id"], strict=True)
+        (int(f), int(label)): int(c)
+        for f, label, c in zip(cells["frame"], cells["label"], cells["cell_id"], strict=True)
     }
     return cells.reset_index(drop=True), lut
 
 
 def _drop_brief(
-    cells: pd.DataFrame, mothers: dict[int, int], n_frames: int
+    cells: pd.DataFrame, mothers: dict[int, int], n_frames: int, min_area_um2: float
 ) -> tuple[pd.DataFrame, dict[int, int]]:
-    """A body seen in a frame or two in the middle of a long movie is a clump or a slip of the outline."""
-    if n_frames < 6:
-        return cells, mothers
-    seen = cells.groupby("cell_id")["frame"].transform("size")
-    at_edge = cells.groupby("cell_id")["touches_border"].transform("any")
-    kept = cells[(seen >= 3) | at_edge & (seen >= 2)].copy()
+    """Leave out what never shows the area of a cell (a sliver at the border), and what flashes up in mid-field."""
+    by = cells.groupby("cell_id")
+    large = by["area_um2"].transform("max") >= min_area_um2
+    brief = (by["frame"].transform("size") < 3) & ~by["touches_border"].transform("any")
+    kept = cells[large & ~(brief & (n_frames >= 6))].copy()
     order = {old: new for new, old in enumerate(sorted(kept["cell_id"].unique()), start=1)}
     kept["cell_id"] = kept["cell_id"].map(order).astype(np.int64)
     return kept, {order[d]: order[m] for d, m in mothers.items() if d in order and m in order}
@@ -173,7 +178,11 @@ def _link_fibers(
     fibers["attached_cell"] = [cell_lut.get(key, 0) for key in keys]
     # a broken fiber keeps the cell that it was attached to for longest
     known = fibers[fibers["attached_cell"] > 0]
-    owner = known.groupby("fiber_id")["attached_cell"].agg(lambda c: c.mode().iloc[0]) if len(known) else pd.Series(dtype=float)
+    owner = (
+        known.groupby("fiber_id")["attached_cell"].agg(lambda c: c.mode().iloc[0])
+        if len(known)
+        else pd.Series(dtype=float)
+    )
     fibers["cell_id"] = fibers["fiber_id"].map(owner).astype("Int64")
     fibers["is_attached"] = fibers["attached_cell"] > 0
     return fibers, lut

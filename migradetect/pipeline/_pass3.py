@@ -9,13 +9,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from migradetect.assign import CellHistory
-from migradetect.filters import remove_hot_pixels
+from migradetect.filters import nearest_label, remove_hot_pixels
 from migradetect.movie import Movie
 from migradetect.params import Params
-from migradetect.photometry import Sites, count_arms, measure_sites, nearest_labels
+from migradetect.photometry import Sites, count_arms, measure_sites
 from migradetect.pipeline._frames import MovieModel, outside_bodies
 from migradetect.pipeline._pass1 import Pass1
-from migradetect.pipeline._pass2 import Pass2
+from migradetect.pipeline._pass2 import Pass2, accepted_candidates
 from migradetect.results import LabelStack
 
 __all__ = ["accepted_sites", "relabel", "run_pass3"]
@@ -23,7 +23,7 @@ __all__ = ["accepted_sites", "relabel", "run_pass3"]
 
 def accepted_sites(second: Pass2) -> Sites:
     """Sites of the accepted tracks, numbered from 1 in the order of their first frame."""
-    accepted = second.judged[second.judged["kind"] == "migrasome"].sort_values(["frame_first", "y_stage_um"])
+    accepted = accepted_candidates(second)
     spots = second.linked[second.linked["candidate_id"].isin(accepted.index)]
     late = spots[spots["frame"] >= spots.groupby("candidate_id")["frame"].transform("median")]
     diameter = late.groupby("candidate_id")["diameter_um"].median().reindex(accepted.index)
@@ -115,10 +115,10 @@ def _one_frame(
             variance += (sigma / model.empty_sigma[role]) ** 2
     out = measure_sites(sites, signal, variance, weight, channels, drift_um, calibration, model.library)
     y, x = calibration.px(out["y_um"].to_numpy()), calibration.px(out["x_um"].to_numpy())
-    gap, cell = nearest_labels(cells, y, x)
+    gap, cell = nearest_label(cells, y, x)
     out["cell_um"], out["nearest_cell"] = calibration.um(gap), cell
     out["covering_cell"] = np.where(gap <= 0, cell, 0)
-    gap, fiber = nearest_labels(fibers, y, x)
+    gap, fiber = nearest_label(fibers, y, x)
     out["fiber_um"], out["nearest_fiber"] = calibration.um(gap), fiber
     radius = out["diameter_um"].fillna(pd.Series(sites.diameter_um)).to_numpy() / 2
     out["n_arms"] = count_arms(fibers, y, x, calibration.px(radius), calibration)

@@ -1,0 +1,163 @@
+"""Train the judge of tracks from the simulator and write it as plain arrays.
+
+    python workflows/benchmark/train_judge.py --movies 60 --workers 2
+
+Simulates movies of the ``random`` condition (and a few of each named one), links their candidates, labels each
+candidate by the truth, and fits gradient-boosted trees. What is shipped, ``migradetect/data/judge.npz``, holds the
+trees as number arrays only: nothing in it can be executed. Seeds from 50000 on are for training; the benchmarks use others.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+FIRST_SEED = 50_000
+NAMED = ("no_migrasomes", "low_snr", "many_decoys", "crowded", "fine_pixels", "drifting", "fixed_frame", "typical")
+
+
+def candidates_of(condition: str, seed: int, n_frames: int) -> pd.DataFrame:
+    """Features of every candidate of one simulated movie, with `is_true` and `weight`."""
+    import cv2
+
+    from migradetect.params import Params
+    from migradetect.pipeline._frames import fit_movie_model
+    from migradetect.pipeline._pass1 import run_pass1
+    from migradetect.pipeline._pass2 import run_pass2
+    from migradetect.synthetic import simulate
+
+    cv2.setNumThreads(1)
+    overrides = {} if condition == "fixed_frame" else {"n_frames": n_frames}
+    simulation = simulate(condition, seed, **overrides)
+    movie, params = simulation.movie(), Params()
+    model = fit_movie_model(movie, params)
+    second = run_pass2(movie, params, run_pass1(movie, params, model, lambda done: None))
+    table = second.judged.copy()
+    matched, judged = _match(second.linked, simulation.truth.migrasomes)
+    table["n_matched"] = matched.reindex(table.index).fillna(0)
+    table["n_valid"] = judged.reindex(table.index).fillna(0)
+    table["movie"] = f"{condition}_{seed}"
+    return table.reset_index(names="candidate_id")
+
+
+def _match(linked: pd.DataFrame, truth: pd.DataFrame) -> tuple[pd.Series, pd.Series]:
+    """Frames in which each candidate lies on its best true migrasome: all of them, and those that count."""
+    valid = (truth["snr"] >= 2) & (truth["diameter_um"] >= 0.5) & ~truth["is_covered"]
+    rows = []
+    for frame, spots in linked.groupby("frame"):
+        here = truth[truth["frame"] == frame]
+        if here.empty:
+            continue
+        distance = np.hypot(
+            spots["y_um"].to_numpy()[:, None] - here["y_um"].to_numpy(),
+            spots["x_um"].to_numpy()[:, None] - here["x_um"].to_numpy(),
+        )
+        i, j = np.nonzero(distance <= np.maximum(0.4, here["diameter_um"].to_numpy() / 2))
+        rows.append(
+            pd.DataFrame(
+                {
+                    "candidate_id": spots["candidate_id"].to_numpy()[i],
+                    "migrasome_id": here["migrasome_id"].to_numpy()[j],
+                    "valid": valid.loc[here.index].to_numpy()[j],
+                    "distance": distance[i, j],
+                    "frame": frame,
+                }
+            )
+        )
+    if not rows:
+        return pd.Series(dtype=float), pd.Series(dtype=float)
+    pairs = pd.concat(rows)
+    # one candidate per true migrasome and frame: the nearest; the others are doubles, which the judge should refuse
+    pairs = pairs.sort_values("distance").drop_duplicates(["migrasome_id", "frame"])
+    counts = pairs.groupby(["candidate_id", "migrasome_id"])["valid"].agg(["size", "sum"])
+    best = counts.sort_values("size").groupby(level=0).last()
+    return best["size"], best["sum"]
+
+
+def fit_trees(table: pd.DataFrame, n_trees: int, depth: int) -> dict[str, np.ndarray]:
+    """Gradient-boosted trees as arrays: feature, threshold, left, right, value, each of shape (trees, nodes)."""
+    from sklearn.ensemble import GradientBoostingClassifier
+
+    from migradetect.tracks import FEATURES
+
+    share = table["n_matched"] / table["n_frames"]
+    clear = (share >= 0.5) & (table["n_valid"] > 0) | (share < 0.25)
+    used = table[clear]
+    x = used[list(FEATURES)].to_numpy(np.float32)
+    y = ((used["n_matched"] / used["n_frames"] >= 0.5) & (used["n_valid"] > 0)).to_numpy()
+    # a long track is many detections: what counts is frames, but less than in proportion
+    weight = np.sqrt(used["n_frames"].to_numpy(float))
+    model = GradientBoostingClassifier(
+        n_estimators=n_trees,
+        max_depth=depth,
+        learning_rate=0.1,
+        subsample=0.6,
+        min_samples_leaf=40,
+        random_state=0,
+        max_features=6,
+    )
+    model.fit(x, y, sample_weight=weight)
+    nodes = max(tree.tree_.node_count for tree in model.estimators_[:, 0])
+    out = {
+        "feature": np.full((n_trees, nodes), -1, np.int16),
+        "threshold": np.zeros((n_trees, nodes), np.float32),
+        "left": np.zeros((n_trees, nodes), np.int16),
+        "right": np.zeros((n_trees, nodes), np.int16),
+        "value": np.zeros((n_trees, nodes), np.float32),
+    }
+    for k, tree in enumerate(model.estimators_[:, 0]):
+        t = tree.tree_
+        n = t.node_count
+        leaf = t.children_left < 0
+        out["feature"][k, :n] = np.where(leaf, -1, t.feature)
+        out["threshold"][k, :n] = t.threshold
+        out["left"][k, :n] = np.where(leaf, 0, t.children_left)
+        out["right"][k, :n] = np.where(leaf, 0, t.children_right)
+        out["value"][k, :n] = 0.1 * t.value[:, 0, 0]
+    prior = np.average(y, weights=weight)
+    out["start"] = np.array(np.log(prior / (1 - prior)), np.float32)
+    out["names"] = np.array(FEATURES)
+    return out
+
+
+def main() -> int:
+    """Simulate, label, fit, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--movies", type=int, default=60, help="random movies; a quarter as many named ones are added")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--trees", type=int, default=150)
+    parser.add_argument("--depth", type=int, default=4)
+    parser.add_argument("--cache", type=Path, default=Path("benchmark_output/judge_training"))
+    parser.add_argument("--out", type=Path, default=Path("migradetect/data/judge.npz"))
+    options = parser.parse_args()
+    options.cache.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng(FIRST_SEED)
+    jobs = [("random", FIRST_SEED + i, int(rng.integers(12, 50))) for i in range(options.movies)]
+    jobs += [(NAMED[i % len(NAMED)], FIRST_SEED + i, 24) for i in range(options.movies // 4)]
+    start = time.perf_counter()
+    with ProcessPoolExecutor(options.workers) as pool:
+        waiting = {}
+        for job in jobs:
+            place = options.cache / f"{job[0]}_{job[1]}.parquet"
+            if not place.exists():
+                waiting[place] = pool.submit(candidates_of, *job)
+        for place, future in waiting.items():
+            future.result().to_parquet(place)
+            print(f"{place.stem}: {time.perf_counter() - start:.0f} s", file=sys.stderr)
+    names = [options.cache / f"{job[0]}_{job[1]}.parquet" for job in jobs]
+    table = pd.concat([pd.read_parquet(name) for name in names if name.exists()], ignore_index=True)
+    arrays = fit_trees(table, options.trees, options.depth)
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    np.savez_compressed(options.out, **arrays)
+    print(f"{len(table)} candidates of {table['movie'].nunique()} movies -> {options.out}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
