@@ -30,7 +30,7 @@ _COARSE_UM = 0.4
 
 def segment_cells(
     signal: Image, params: CellParams, calibration: Calibration, previous: Labels | None = None
-) -> Labels:
+) -> tuple[Labels, NDArray[np.bool_]]:
     """Label the cell bodies of one frame.
 
     Parameters
@@ -46,8 +46,11 @@ def segment_cells(
 
     Returns
     -------
-    ndarray of int32, shape (Y, X)
+    labels : ndarray of int32, shape (Y, X)
         0 background, 1 to N cells.
+    thick : ndarray of bool, shape (Y, X)
+        Everything too thick for a fiber and too large for a migrasome: the cells, and parts of bodies at the border
+        that are too small to count.
     """
     smooth = gaussian(signal, calibration.px(params.smoothing_um))
     shape = tuple(max(1, round(n * calibration.pixel_size_um / _COARSE_UM)) for n in signal.shape)
@@ -61,7 +64,7 @@ def segment_cells(
     bodies = _fill(opened > threshold)
     regions, n_regions = ndi.label(bodies)
     if n_regions == 0:
-        return np.zeros(signal.shape, np.int32)
+        return np.zeros(signal.shape, np.int32), np.zeros(signal.shape, bool)
     before = None if previous is None else _shrink_labels(previous, shape)
     seeds = np.zeros(shape, np.int32)
     for one in range(1, n_regions + 1):
@@ -70,7 +73,10 @@ def segment_cells(
             continue
         for part in _split(region, coarse, before, params, size_um):
             seeds[part] = seeds.max() + 1
-    return _draw_outlines(smooth, seeds, threshold, params, calibration)
+    labels = _draw_outlines(smooth, seeds, threshold, params, calibration)
+    large = _larger_than(regions, n_regions, (1.5 * params.opening_um) ** 2 * np.pi / size_um**2)
+    thick = cv2.resize(large.astype(np.uint8), signal.shape[::-1], interpolation=cv2.INTER_NEAREST) > 0
+    return labels, thick | (labels > 0)
 
 
 def _least_area(region: NDArray[np.bool_], params: CellParams) -> float:
@@ -81,6 +87,12 @@ def _least_area(region: NDArray[np.bool_], params: CellParams) -> float:
 
 def _disc(radius: int) -> NDArray[np.uint8]:
     return np.asarray(cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1)), dtype=np.uint8)
+
+
+def _larger_than(regions: Labels, n: int, area: float) -> NDArray[np.bool_]:
+    kept = np.bincount(regions.ravel(), minlength=n + 1) >= area
+    kept[0] = False
+    return np.asarray(kept[regions])
 
 
 def _fill(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -6,35 +6,58 @@ line before any threshold: a line keeps its direction over a micrometre, noise d
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 import pandas as pd
 from numba import njit
 from numpy.typing import NDArray
 from scipy import ndimage as ndi
+from scipy.spatial import cKDTree
 from skimage.morphology import skeletonize
 
 from migradetect.calibration import Calibration
 from migradetect.filters import masked_gaussian, nearest_label
 from migradetect.params import FiberParams
 
-__all__ = ["measure_fibers", "trace_fibers"]
+__all__ = ["ATTACH_UM", "Beads", "measure_fibers", "trace_fibers"]
 
 Image = NDArray[np.float32]
 Labels = NDArray[np.int32]
 
 #: Half length of the average along a line, um: fibers bend on a longer scale.
 _HALF_LENGTH_UM = 0.9
+#: Width of the blurred rim of a bead, um.
+_FLANK_UM = 0.25
 #: Side lines shorter than this are roughness of the line, not branches, um.
 _SPUR_UM = 0.8
 #: A centreline that comes this close to a body outline is attached to it, um.
 ATTACH_UM = 1.2
 
 
+@dataclass(frozen=True)
+class Beads:
+    """Round objects that fibers may run into; N of them.
+
+    Parameters
+    ----------
+    y_px, x_px, radius_px : ndarray, shape (N,)
+        Place and size.
+    """
+
+    y_px: NDArray[np.float64]
+    x_px: NDArray[np.float64]
+    radius_px: NDArray[np.float64]
+
+
 def trace_fibers(
-    snr_image: Image, weight: Image, params: FiberParams, calibration: Calibration, psf_sigma_um: float
+    snr_image: Image, weight: Image, beads: Beads, params: FiberParams, calibration: Calibration, psf_sigma_um: float
 ) -> tuple[Labels, Image]:
     """Centrelines of one frame.
+
+    The flank of a bright bead is a ridge of its own. So lines are traced outside the beads only, and those that end at
+    one are then led to its centre.
 
     Parameters
     ----------
@@ -42,6 +65,8 @@ def trace_fibers(
         Background-free image with white noise of standard deviation 1, bodies masked out.
     weight : ndarray, shape (Y, X)
         1 outside cell bodies, 0 inside.
+    beads : Beads
+        Round objects; migrasomes and debris.
     params : FiberParams
         Lengths in um, thresholds in SNR.
     calibration : Calibration
@@ -58,18 +83,57 @@ def trace_fibers(
     """
     sigma_px = max(1.1 * calibration.px(psf_sigma_um), 0.9)
     response, crest = _line_response(snr_image, weight, sigma_px, calibration.px(_HALF_LENGTH_UM))
-    strong = crest & (response > params.low_snr)
-    lines = _hysteresis(strong, response > params.high_snr)
+    outside = _outside_beads(beads, calibration.px(_FLANK_UM), snr_image.shape)
+    lines = _hysteresis(crest & (response > params.low_snr), response > params.high_snr)
     lines = _bridge(lines, response, params, calibration)
-    skeleton = _prune(np.asarray(skeletonize(lines)), round(calibration.px(_SPUR_UM)))
+    skeleton = _prune(np.asarray(skeletonize(lines)), round(calibration.px(_SPUR_UM))) & outside
+    # a bead alone is left with a few short rays: what is a fiber has somewhere a piece that is longer
+    solid = _longer_than(skeleton, 0.5 * params.min_length_um, calibration) > 0
+    pieces = _longer_than(skeleton, 0.2 * params.min_length_um, calibration) > 0
+    labels = _longer_than(
+        _lead_to_beads(pieces, beads, calibration.px(_FLANK_UM + 0.45)), params.min_length_um, calibration
+    )
+    kept = np.zeros(int(labels.max()) + 1, bool)
+    kept[labels[solid]] = True
+    kept[0] = False
+    return _renumber(labels, kept), response
+
+
+def _longer_than(skeleton: NDArray[np.bool_], length_um: float, calibration: Calibration) -> Labels:
+    """Label the lines that are long enough, from 1."""
     labels, n = ndi.label(skeleton, structure=np.ones((3, 3), int))
-    if n == 0:
-        return np.zeros(snr_image.shape, np.int32), response
-    length_um = calibration.um(np.bincount(labels.ravel())[1:].astype(float) * 1.1)
-    lut = np.zeros(n + 1, np.int32)
-    kept = np.flatnonzero(length_um >= params.min_length_um)
-    lut[1 + kept] = np.arange(1, kept.size + 1)
-    return lut[labels], response
+    # a pixel of an 8-connected line stands for 1.1 pixels of length on average over all directions
+    lengths = calibration.um(np.bincount(labels.ravel(), minlength=n + 1).astype(float) * 1.1)
+    kept = lengths >= length_um
+    kept[0] = False
+    return _renumber(labels, kept)
+
+
+def _renumber(labels: Labels, kept: NDArray[np.bool_]) -> Labels:
+    lut = np.zeros(kept.size, np.int32)
+    lut[kept] = np.arange(1, int(kept.sum()) + 1)
+    return np.asarray(lut[labels])
+
+
+def _outside_beads(beads: Beads, margin_px: float, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    inside = np.zeros(shape, np.uint8)
+    for y, x, r in zip(beads.y_px, beads.x_px, beads.radius_px, strict=True):
+        cv2.circle(inside, (round(x), round(y)), round(r + margin_px), 1, -1)
+    return np.asarray(inside == 0)
+
+
+def _lead_to_beads(skeleton: NDArray[np.bool_], beads: Beads, reach_px: float) -> NDArray[np.bool_]:
+    """Draw straight from each line end near a bead to the centre of the bead."""
+    line = skeleton.astype(np.uint8)
+    count = cv2.filter2D(line, cv2.CV_16S, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT)
+    ends = np.argwhere((line > 0) & (count <= 2))
+    if not len(ends) or not beads.y_px.size:
+        return skeleton
+    tree = cKDTree(ends)
+    for y, x, r in zip(beads.y_px, beads.x_px, beads.radius_px, strict=True):
+        for k in tree.query_ball_point((y, x), r + reach_px):
+            cv2.line(line, (int(ends[k, 1]), int(ends[k, 0])), (round(x), round(y)), 1, 1)
+    return np.asarray(line > 0)
 
 
 def _line_response(snr_image: Image, weight: Image, sigma_px: float, half_px: float) -> tuple[Image, NDArray[np.bool_]]:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy import fft
 
 from migradetect.calibration import Calibration
-from migradetect.filters import gaussian
+from migradetect.filters import gaussian, masked_gaussian
 from migradetect.params import RegistrationParams
 
 __all__ = ["anchored_detail", "estimate_shift"]
 
 Image = NDArray[np.float32]
+
+#: Detail this close to a body is left out, um.
+_CLEAR_OF_CELLS_UM = 1.5
 
 
 def anchored_detail(snr_image: Image, weight: Image, calibration: Calibration) -> Image:
@@ -32,10 +36,13 @@ def anchored_detail(snr_image: Image, weight: Image, calibration: Calibration) -
     ndarray, shape (Y, X)
         Band-passed and compressed: one bright spot must not outvote a field of fibers.
     """
-    fine, coarse = calibration.px(0.15), calibration.px(0.6)
-    masked = snr_image * weight
-    band = gaussian(masked, max(fine, 0.8)) - gaussian(masked, max(coarse, 2.4))
-    return np.asarray(np.tanh(band / 4.0) * gaussian(weight, max(fine, 0.8)), dtype=np.float32)
+    fine, coarse = max(calibration.px(0.15), 0.8), max(calibration.px(0.6), 2.4)
+    # the haze of a body and the spikes at its rear move with it, and one cell edge outweighs many fibers
+    radius = max(1, round(calibration.px(_CLEAR_OF_CELLS_UM)))
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    clear = np.asarray(cv2.erode(weight, kernel), dtype=np.float32)
+    band = masked_gaussian(snr_image, weight, fine)[0] - masked_gaussian(snr_image, weight, coarse)[0]
+    return np.asarray(np.tanh(band / 4.0) * gaussian(clear, fine), dtype=np.float32)
 
 
 def estimate_shift(

@@ -39,14 +39,10 @@ def summarize_cells(
     rows = []
     for cell_id, one in cells.sort_values("frame").groupby("cell_id"):
         n = int(counts.get(cell_id, 0))
-        steps = np.hypot(one["y_stage_um"].diff(), one["x_stage_um"].diff()).to_numpy()[1:]
-        path = float(steps.sum()) if len(one) > 1 else float("nan")
-        ends = one.iloc[[0, -1]]
-        net = (
-            float(np.hypot(*(np.diff(ends["y_stage_um"])[0], np.diff(ends["x_stage_um"])[0])))
-            if len(one) > 1
-            else np.nan
-        )
+        place = one[["y_stage_um", "x_stage_um"]].to_numpy(float)
+        moves = len(one) > 1
+        path = float(np.hypot(*np.diff(place, axis=0).T).sum()) if moves else np.nan
+        net = float(np.hypot(*(place[-1] - place[0]))) if moves else np.nan
         duration = float((one["frame"].iloc[-1] - one["frame"].iloc[0]) * interval)
         fiber = float(length.get(cell_id, 0.0))
         rows.append(

@@ -34,6 +34,7 @@ FEATURES = (
     "log_minutes",
     "log_chi2",
     "fiber_um",
+    "log_fiber_length",
     "cell_um",
     "log_background",
     "neighbours",
@@ -97,6 +98,7 @@ def track_features(linked: pd.DataFrame, n_frames: int, frame_interval_min: floa
         cell_um=("cell_um", "median"),
         background=("background", "median"),
         neighbours=("neighbours", "median"),
+        fiber_length_um=("fiber_length_um", "median"),
         diameter_err=("diameter_err_um", "median"),
         scale_um=("scale_um", "median"),
         y_std=("y_stage_um", "std"),
@@ -124,6 +126,7 @@ def track_features(linked: pd.DataFrame, n_frames: int, frame_interval_min: floa
     minutes = out["span_frames"] * (frame_interval_min if np.isfinite(frame_interval_min) else 0.0)
     out["log_minutes"] = np.log1p(minutes)
     out["log_chi2"] = np.log(np.clip(out["chi2"], 0.05, None))
+    out["log_fiber_length"] = np.log1p(out["fiber_length_um"])
     out["fiber_um"] = out["fiber_um"].fillna(10).clip(0, 10)
     out["cell_um"] = out["cell_um"].fillna(50).clip(0, 50)
     out["log_background"] = np.log(np.clip(out["background"], 0.05, None))

@@ -68,7 +68,7 @@ class PreprocessParams(StageParams):
         6.0, gt=1, le=50, description="Scale of the local background in um; raise it if large migrasomes look hollow."
     )
     average_frames: int = Field(
-        2,
+        3,
         ge=0,
         le=10,
         description="Registered neighbours averaged on each side; raise it for dim movies, lower it for intervals over "
@@ -104,8 +104,8 @@ class CellParams(StageParams):
 class FiberParams(StageParams):
     """Retraction fibers."""
 
-    low_snr: float = Field(3.2, gt=0, description="Ridge SNR down to which a fiber is followed.")
-    high_snr: float = Field(6.0, gt=0, description="Ridge SNR that a fiber must reach somewhere; raise it in clutter.")
+    low_snr: float = Field(3.0, gt=0, description="Ridge SNR down to which a fiber is followed.")
+    high_snr: float = Field(5.5, gt=0, description="Ridge SNR that a fiber must reach somewhere; raise it in clutter.")
     min_length_um: float = Field(3.0, gt=0, description="Shortest fiber in um.")
     max_gap_um: float = Field(1.5, ge=0, description="Longest gap along a line in um that is bridged.")
 

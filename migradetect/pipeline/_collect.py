@@ -76,7 +76,7 @@ def collect_sites(
     accepted = accepted_candidates(second)
     if accepted.empty:
         return pd.DataFrame(), pd.DataFrame()
-    found = second.linked.groupby("candidate_id")["frame"].agg(set)
+    found = second.linked.groupby("candidate_id")["frame"].agg(set).to_dict()
     fibers = _Fibers.of(second.fibers)
     by_site = {int(str(number)): rows for number, rows in traces.groupby("migrasome_id")}
     tracks, parts = [], []
@@ -86,7 +86,7 @@ def collect_sites(
         score = float(candidate.score)  # type: ignore[arg-type]
         life = _read_trace(movie, params, trace, seen, fibers)
         rows = _rows(trace, life, fibers, params)
-        parts.append(rows.assign(score=score, is_measured=rows["frame"].isin(found.loc[int(candidate.Index)])))
+        parts.append(rows.assign(score=score, is_measured=rows["frame"].isin(found[candidate.Index])))
         tracks.append(_track_row(movie, number, life) | {"score": score})
     return pd.DataFrame(tracks), pd.concat(parts, ignore_index=True)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from typing import Any
 
 import cv2
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from migradetect.calibration import Calibration
 from migradetect.cells import segment_cells
-from migradetect.fibers import trace_fibers
+from migradetect.fibers import Beads, trace_fibers
 from migradetect.filters import (
     NoiseModel,
     estimate_noise,
@@ -192,8 +193,8 @@ def prepare_frame(movie: Movie, index: int, params: Params, model: MovieModel, b
     previous = None
     if before is not None:
         previous = before.cells
-    cells = segment_cells(body, params.cells, calibration, previous)
-    weight = outside_bodies(cells, calibration)
+    cells, thick = segment_cells(body, params.cells, calibration, previous)
+    weight = outside_bodies(thick, calibration)
     signal = np.zeros(movie.shape_yx, np.float32)
     variance = np.zeros(movie.shape_yx, np.float32)
     level = {}
@@ -243,11 +244,11 @@ def _wide_background(image: Image, sigma: Image, scale_px: float) -> Image:
     return cv2.resize(surface, image.shape[::-1], interpolation=cv2.INTER_LINEAR).astype(np.float32)
 
 
-def outside_bodies(cells: Labels, calibration: Calibration) -> Image:
+def outside_bodies(bodies: NDArray[Any], calibration: Calibration) -> Image:
     """1 outside cell bodies and their blurred edges, else 0; shape (Y, X)."""
     radius = max(1, round(calibration.px(EDGE_UM)))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
-    return 1.0 - cv2.dilate((cells > 0).astype(np.uint8), kernel).astype(np.float32)
+    return 1.0 - cv2.dilate((bodies > 0).astype(np.uint8), kernel).astype(np.float32)
 
 
 class Window:
@@ -290,5 +291,11 @@ class Window:
 def detect(image: SpotImage, params: Params, calibration: Calibration, model: MovieModel) -> FrameResult:
     """Candidates and fibers of one averaged frame."""
     spots = find_spots(image, params.spots, calibration, model.library, model.psf_sigma_um)
-    fibers, ridge = trace_fibers(image.snr, image.weight, params.fibers, calibration, model.psf_sigma_um)
+    round_ones = spots[(spots["blob_snr"] > 10) & (spots["roundness"] > 0.5) & (spots["diameter_um"] < 5)]
+    beads = Beads(
+        round_ones["y_px"].to_numpy(float),
+        round_ones["x_px"].to_numpy(float),
+        calibration.px(round_ones["diameter_um"].to_numpy(float) / 2),
+    )
+    fibers, ridge = trace_fibers(image.snr, image.weight, beads, params.fibers, calibration, model.psf_sigma_um)
     return FrameResult(spots, fibers, ridge)

@@ -78,7 +78,7 @@ def _keep(out: Pass1, frame: FrameData, found: FrameResult, calibration: Calibra
     out.cells.append(cells.assign(frame=frame.index))
     fibers = measure_fibers(found.fibers, found.ridge, frame.cells, calibration)
     out.fibers.append(fibers.assign(frame=frame.index))
-    out.spots.append(place_spots(found, frame, calibration))
+    out.spots.append(place_spots(found, frame, fibers, calibration))
     row: dict[str, float] = {
         "frame": frame.index,
         "drift_y_um": calibration.um(frame.drift_px[0]),
@@ -95,7 +95,7 @@ def _keep(out: Pass1, frame: FrameData, found: FrameResult, calibration: Calibra
     out.frames.append(row)
 
 
-def place_spots(found: FrameResult, frame: FrameData, calibration: Calibration) -> pd.DataFrame:
+def place_spots(found: FrameResult, frame: FrameData, fibers: pd.DataFrame, calibration: Calibration) -> pd.DataFrame:
     """Candidates of a frame with their places in um and what stands around them."""
     spots = found.spots.assign(frame=frame.index)
     y, x = spots["y_px"].to_numpy(), spots["x_px"].to_numpy()
@@ -103,7 +103,11 @@ def place_spots(found: FrameResult, frame: FrameData, calibration: Calibration) 
     spots["y_stage_um"] = spots["y_um"] - calibration.um(frame.drift_px[0])
     spots["x_stage_um"] = spots["x_um"] - calibration.um(frame.drift_px[1])
     spots["cell_um"] = calibration.um(nearest_label(frame.cells, y, x)[0])
-    spots["fiber_um"] = calibration.um(nearest_label(found.fibers, y, x)[0])
+    gap, fiber = nearest_label(found.fibers, y, x)
+    spots["fiber_um"] = calibration.um(gap)
+    length = np.zeros(int(found.fibers.max()) + 1)
+    length[fibers["label"].to_numpy(int)] = fibers["length_um"]
+    spots["fiber_length_um"] = length[fiber]
     spots["neighbours"] = _neighbours(spots)
     return spots
 

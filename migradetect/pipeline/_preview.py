@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from migradetect.errors import AxesError
+from migradetect.fibers import measure_fibers
 from migradetect.linking import link_spots
 from migradetect.movie import Movie
 from migradetect.params import Params
@@ -69,7 +70,8 @@ def preview(movie: Movie, params: Params, frame: int) -> FramePreview:
         window.push(before)
     middle, image = window.average(frame)
     found = detect(image, params, movie.calibration, model)
-    spots = link_spots(place_spots(found, middle, movie.calibration), params.linking)
+    fibers = measure_fibers(found.fibers, found.ridge, middle.cells, movie.calibration)
+    spots = link_spots(place_spots(found, middle, fibers, movie.calibration), params.linking)
     judged = judge(track_features(spots, 1, float("nan")), params.judge, 1, float("nan"))
     accepted = judged.loc[judged["kind"] == "migrasome", ["y_um", "x_um", "diameter_um", "snr", "score"]]
     images = {role: movie.frame(frame, role) for role in movie.roles}

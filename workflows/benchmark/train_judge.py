@@ -138,7 +138,7 @@ def main() -> int:
     options = parser.parse_args()
     options.cache.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(FIRST_SEED)
-    jobs = [("random", FIRST_SEED + i, int(rng.integers(12, 50))) for i in range(options.movies)]
+    jobs = [("random", FIRST_SEED + i, int(rng.integers(12, 40))) for i in range(options.movies)]
     jobs += [(NAMED[i % len(NAMED)], FIRST_SEED + i, 24) for i in range(options.movies // 4)]
     start = time.perf_counter()
     with ProcessPoolExecutor(options.workers) as pool:
