@@ -1,0 +1,347 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from drawn_shapes import draw_disc, draw_line, draw_round
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy import ndimage as ndi
+from skimage.feature import hessian_matrix, hessian_matrix_eigvals
+
+from migradetect.filters import (
+    BlobScales,
+    NoiseModel,
+    blob_responses,
+    estimate_noise,
+    gaussian,
+    local_background,
+    masked_gaussian,
+    nearest_label,
+    remove_hot_pixels,
+    resize,
+    ridge_response,
+    ridge_widths_um,
+    shift_integer,
+)
+
+Image = NDArray[np.float32]
+
+SHAPE = (200, 240)
+INSIDE = (slice(30, -30), slice(30, -30))
+
+
+def white(seed: int, shape: tuple[int, int] = SHAPE) -> Image:
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+def ones(shape: tuple[int, int] = SHAPE) -> Image:
+    return np.ones(shape, np.float32)
+
+
+# --- noise
+
+
+@pytest.mark.parametrize(("gain", "read"), [(0.5, 2.0), (2.0, 4.0), (1.0, 8.0)])
+def test_noise_of_a_simulated_camera_is_recovered(gain: float, read: float) -> None:
+    rng = np.random.default_rng(3)
+    yy, xx = np.mgrid[:256, :256]
+    photons = 5 + 150 * np.exp(-((yy - 128) ** 2 + (xx - 128) ** 2) / (2 * 40**2))
+    frames = [(gain * rng.poisson(photons) + rng.normal(0, read, photons.shape)).astype(np.float32) for _ in range(4)]
+    found = estimate_noise(frames)
+    assert found.gain == pytest.approx(gain, rel=0.1)
+    assert np.sqrt(found.offset) == pytest.approx(read, rel=0.1)
+    for photon in (5, 50, 150):
+        level = np.full((1, 1), gain * photon, np.float32)
+        assert found.variance(level)[0, 0] == pytest.approx(gain**2 * photon + read**2, rel=0.1)
+
+
+def test_camera_offset_goes_into_the_offset_of_the_line() -> None:
+    rng = np.random.default_rng(4)
+    photons = np.linspace(5, 200, 256)[:, None] * np.ones((1, 256))
+    frames = [(2 * rng.poisson(photons) + 100 + rng.normal(0, 3, photons.shape)).astype(np.float32) for _ in range(3)]
+    found = estimate_noise(frames)
+    assert found.gain == pytest.approx(2.0, rel=0.1)
+    assert found.offset == pytest.approx(3.0**2 - 2 * 100, rel=0.15)
+
+
+def test_thin_structure_does_not_pass_for_noise() -> None:
+    rng = np.random.default_rng(5)
+    image = np.full((256, 256), 50.0)
+    for x in range(20, 250, 40):
+        image += 60 * draw_line((256, 256), (5, x), (250, x - 10), 1.3)
+    frames = [(rng.poisson(image) + rng.normal(0, 2, image.shape)).astype(np.float32) for _ in range(3)]
+    background = np.full((1, 1), 50, np.float32)
+    assert estimate_noise(frames).variance(background)[0, 0] == pytest.approx(54.0, rel=0.1)
+
+
+@pytest.mark.parametrize("value", [0.0, 7.0])
+def test_image_without_any_noise_has_a_positive_floor(value: float) -> None:
+    found = estimate_noise([np.full((64, 64), value, np.float32)])
+    assert found.floor > 0
+    assert np.isfinite(found.sigma(np.full((64, 64), value, np.float32))).all()
+    assert (found.sigma(np.full((64, 64), value, np.float32)) > 0).all()
+
+
+def test_saturated_pixels_do_not_lower_the_noise() -> None:
+    rng = np.random.default_rng(6)
+    photons = np.linspace(20, 260, 256)[:, None] * np.ones((1, 256))
+    image = np.minimum(rng.poisson(photons), 230).astype(np.float32)
+    assert (image == 230).mean() > 0.1, "test invalid"
+    assert estimate_noise([image]).variance(np.full((1, 1), 100, np.float32))[0, 0] == pytest.approx(100, rel=0.15)
+
+
+@given(st.floats(0, 5), st.floats(-100, 100), st.floats(0.01, 10))
+@settings(max_examples=20, deadline=None)
+def test_variance_is_never_below_the_floor(gain: float, offset: float, floor: float) -> None:
+    mean = np.linspace(-50, 200, 30, dtype=np.float32).reshape(5, 6)
+    variance = NoiseModel(gain, offset, floor).variance(mean)
+    assert variance.shape == mean.shape
+    assert variance.min() >= np.float32(floor)
+
+
+# --- linear filters
+
+
+@pytest.mark.parametrize("sigma", [0.7, 1.5, 4.0, 6.0])
+def test_gaussian_equals_scipy(sigma: float) -> None:
+    image = white(1)
+    expected = ndi.gaussian_filter(image, sigma, mode="reflect", truncate=4)
+    np.testing.assert_allclose(gaussian(image, sigma), expected, atol=2e-4)
+
+
+@pytest.mark.parametrize("sigma", [6.5, 9.0, 16.0])
+def test_gaussian_at_reduced_resolution_is_near_scipy(sigma: float) -> None:
+    image = draw_disc(SHAPE, 90, 130, 15).astype(np.float32)
+    expected = ndi.gaussian_filter(image, sigma, mode="reflect")
+    # linear interpolation back to full size lowers a summit by up to 1/8 of its curvature per coarse pixel
+    np.testing.assert_allclose(gaussian(image, sigma), expected, atol=0.02 * expected.max())
+    assert np.abs(gaussian(image, 1.1 * sigma) - expected).max() > 0.02 * expected.max(), "test invalid"
+
+
+def test_gaussian_of_no_width_copies() -> None:
+    image = white(2)
+    out = gaussian(image, 0.0)
+    assert np.array_equal(out, image)
+    assert not np.shares_memory(out, image)
+
+
+@given(st.floats(0.3, 25))
+@settings(max_examples=15, deadline=None)
+def test_smoothing_keeps_a_constant_and_the_mean(sigma: float) -> None:
+    np.testing.assert_allclose(gaussian(np.full((64, 80), 7.0, np.float32), sigma), 7.0, rtol=1e-4)
+
+
+def test_what_is_masked_has_no_influence() -> None:
+    image = np.full(SHAPE, 10.0, np.float32)
+    image[:, :100] = 1e4
+    weight = ones()
+    weight[:, :100] = 0
+    mean, support = masked_gaussian(image, weight, 4.0)
+    np.testing.assert_allclose(mean[:, 105:], 10.0, rtol=1e-3)
+    assert np.abs(gaussian(image, 4.0)[:, 105:] - 10).max() > 100, "test invalid"
+    assert support[50, 100] == pytest.approx(0.5, abs=0.1)
+    assert mean[50, 10] == 0
+
+
+def test_resize_keeps_a_constant() -> None:
+    np.testing.assert_allclose(resize(np.full((40, 60), 3.0, np.float32), (10, 15)), 3.0)
+    assert resize(np.full((40, 60), 3.0, np.float32), (80, 120)).shape == (80, 120)
+
+
+def test_shift_moves_the_content() -> None:
+    image = np.array([[1, 2], [3, 4]], np.float32)
+    assert shift_integer(image, 1, 0).tolist() == [[0, 0], [1, 2]]
+    assert shift_integer(image, 0, -1).tolist() == [[2, 0], [4, 0]]
+    assert shift_integer(image, 2, 0).tolist() == [[0, 0], [0, 0]]
+
+
+@given(st.integers(-9, 9), st.integers(-9, 9))
+@settings(max_examples=30, deadline=None)
+def test_shift_and_back_keeps_what_stayed_inside(dy: int, dx: int) -> None:
+    image = white(3, (8, 7))
+    back = shift_integer(shift_integer(image, dy, dx), -dy, -dx)
+    stays = shift_integer(shift_integer(np.ones_like(image), dy, dx), -dy, -dx) > 0
+    assert stays.sum() == max(0, 8 - abs(dy)) * max(0, 7 - abs(dx))
+    assert np.array_equal(back[stays], image[stays])
+    assert (back[~stays] == 0).all()
+
+
+# --- hot pixels and background
+
+
+def test_hot_and_dead_pixels_go_and_a_point_source_stays() -> None:
+    spot = 400 * draw_round((41, 41), 20.3, 20.1, 0.2, 1.0)
+    image = (100 + white(7, (41, 41)) + spot).astype(np.float32)
+    image[5, 7], image[30, 9] = 300.0, 0.0
+    clean = remove_hot_pixels(image, ones((41, 41)))
+    assert abs(clean[5, 7] - 100) < 5
+    assert abs(clean[30, 9] - 100) < 5
+    assert spot.max() > 50, "test invalid"
+    np.testing.assert_array_equal(clean[16:25, 16:25], image[16:25, 16:25])
+    assert (clean != image).sum() < 8
+
+
+def test_background_is_not_raised_by_fibers_and_spots() -> None:
+    image = (50 + white(8)).astype(np.float32)
+    for x in range(15, 240, 30):
+        image += 20 * draw_line(SHAPE, (0, x), (199, x), 1.2)
+    background = local_background(image, ones(), ones(), 20.0)
+    assert np.abs(gaussian(image, 20.0)[INSIDE] - 50).min() > 1.0, "test invalid"
+    np.testing.assert_allclose(background[INSIDE], 50, atol=0.5)
+
+
+def test_background_follows_a_gradient_and_does_not_see_a_body() -> None:
+    slope = np.linspace(50, 70, SHAPE[1], dtype=np.float32)[None, :] * ones()
+    body = draw_disc(SHAPE, 100, 120, 30)
+    image = (slope + white(9) + 500 * body).astype(np.float32)
+    weight = 1 - ndi.binary_dilation(body, iterations=2).astype(np.float32)
+    background = local_background(image, weight, ones(), 15.0)
+    np.testing.assert_allclose(background[30:-30, 40:-40], slope[30:-30, 40:-40], atol=2.0)
+
+
+def test_background_of_a_field_full_of_body_is_finite() -> None:
+    assert np.isfinite(local_background(white(10), np.zeros(SHAPE, np.float32), ones(), 15.0)).all()
+
+
+# --- distance to labels
+
+
+def test_nearest_label_agrees_with_the_exact_distance() -> None:
+    labels = np.zeros((60, 70), np.int32)
+    labels[10:15, 10:20], labels[40:42, 50:55] = 3, 7
+    rng = np.random.default_rng(1)
+    y, x = rng.uniform(0, 59, 40), rng.uniform(0, 69, 40)
+    distance, index = ndi.distance_transform_edt(labels == 0, return_indices=True)
+    row, column = np.rint(y).astype(int), np.rint(x).astype(int)
+    found, label = nearest_label(labels, y, x)
+    np.testing.assert_allclose(found, distance[row, column], rtol=0.03, atol=0.05)
+    assert set(label.tolist()) == {3, 7}
+    assert np.array_equal(label, labels[tuple(index[:, row, column])])
+
+
+def test_nearest_label_without_labels_and_without_places() -> None:
+    distance, label = nearest_label(np.zeros((5, 5), np.int32), np.array([1.0]), np.array([2.0]))
+    assert np.isinf(distance).all()
+    assert label.tolist() == [0]
+    labels = np.eye(5, dtype=np.int32)
+    distance, label = nearest_label(labels, np.array([]), np.array([]))
+    assert distance.size == label.size == 0
+    assert nearest_label(labels, np.array([-7.0]), np.array([-9.0]))[0].tolist() == [0.0]
+
+
+# --- scale space
+
+
+def test_blob_response_of_white_noise_has_unit_spread() -> None:
+    scales = BlobScales.for_diameters(3.0, 9.0, 1.0)
+    spreads = []
+    for seed in range(3):
+        responses, _ = blob_responses(white(seed, (256, 256)), ones((256, 256)), scales)
+        spreads.append(responses[:, 25:-25, 25:-25].std(axis=(1, 2)))
+    np.testing.assert_allclose(np.mean(spreads, axis=0), 1.0, atol=0.05)
+
+
+def test_mask_does_not_raise_the_noise_of_the_blob_response() -> None:
+    weight = ones((256, 256))
+    weight[:, ::4] = 0
+    weight[100:150, 100:150] = 0
+    scales = BlobScales.for_diameters(3.0, 6.0, 1.0)
+    responses, _ = blob_responses(white(4, (256, 256)), weight, scales)
+    assert responses[:, 25:-25, 25:-25].std(axis=(1, 2)).max() < 1.1
+    assert np.abs(responses[:, 115:135, 115:135]).max() < 1e-3
+
+
+@pytest.mark.parametrize("diameter", [5.0, 8.0, 12.0])
+def test_disc_answers_most_at_its_own_scale(diameter: float) -> None:
+    image = draw_disc((96, 96), 48, 48, diameter / 2).astype(np.float32)
+    image = ndi.gaussian_filter(image, 1.0)
+    scales = BlobScales.for_diameters(3.0, 18.0, 1.0)
+    responses, _ = blob_responses(image, ones((96, 96)), scales)
+    # Laplacian scale of a difference of Gaussians; normalised response of a disc peaks at R / sqrt(2)
+    best = scales.sigmas_px[int(np.argmax(responses[:, 48, 48]))] * 1.12
+    by_scale_normalised = best / np.hypot(diameter / 2 / np.sqrt(2), 1.0)
+    # noise units favour larger scales by one power of sigma, never smaller ones
+    assert 0.8 < by_scale_normalised < 1.6
+
+
+@given(st.floats(2, 6), st.floats(1.1, 4), st.floats(0.6, 2.5))
+@settings(max_examples=30, deadline=None)
+def test_scales_cover_the_range_in_a_constant_ratio(low: float, stretch: float, psf: float) -> None:
+    sigmas = np.array(BlobScales.for_diameters(low, low * stretch, psf).sigmas_px)
+    np.testing.assert_allclose(sigmas[1:] / sigmas[:-1], 1.25, rtol=1e-6)
+    assert sigmas[0] <= np.hypot(low / 2 / np.sqrt(2), psf)
+    assert sigmas[-1] >= np.hypot(low * stretch / 2 / np.sqrt(2), psf)
+
+
+@pytest.mark.parametrize("sigma", [1.2, 1.5, 2.5])
+def test_ridge_response_equals_the_hessian_of_scikit_image(sigma: float) -> None:
+    image = draw_line(SHAPE, (40, 30), (150, 200), 1.5) + 0.8 * draw_line(SHAPE, (160, 40), (60, 190), 1.5)
+    response, along, _ = ridge_response(image, ones(), sigma)
+    hessian = hessian_matrix(image, sigma=sigma, order="rc", use_gaussian_derivatives=True, mode="reflect")
+    larger, smaller = hessian_matrix_eigvals(hessian)
+    noise = np.sqrt(3 / (16 * np.pi)) / sigma**3
+    scale = np.abs(smaller[INSIDE]).max() / noise
+    np.testing.assert_allclose(response[INSIDE], -smaller[INSIDE] / noise, atol=0.05 * scale)
+    np.testing.assert_allclose(along[INSIDE], -larger[INSIDE] / noise, atol=0.05 * scale)
+
+
+def test_ridge_angle_points_across_and_a_blob_is_no_line() -> None:
+    image = draw_line(SHAPE, (100, 0), (100, 239), 1.5)
+    response, along, angle = ridge_response(image, ones(), 1.5)
+    assert abs(np.sin(angle[100, 120])) == pytest.approx(1.0, abs=1e-3)
+    assert abs(along[100, 120]) < 0.05 * response[100, 120]
+    blob = draw_round(SHAPE, 100, 120, 3, 1.5) * 100
+    response, along, _ = ridge_response(blob, ones(), 1.5)
+    assert along[100, 120] == pytest.approx(response[100, 120], rel=0.02)
+
+
+def test_hessian_trace_of_white_noise_has_the_stated_spread() -> None:
+    response, along, _ = ridge_response(white(5, (256, 256)), ones((256, 256)), 1.5)
+    # var(xx + yy) = 2 var(xx) + 2 cov(xx, yy) = (2 + 2 / 3) var(xx)
+    assert (response + along)[20:-20, 20:-20].std() == pytest.approx(np.sqrt(8 / 3), rel=0.05)
+
+
+def test_edge_of_a_masked_body_makes_no_ridge() -> None:
+    body = draw_disc(SHAPE, 100, 120, 40)
+    image = np.where(body, 500, 0).astype(np.float32)
+    response, _, _ = ridge_response(image, 1 - body.astype(np.float32), 1.5)
+    assert np.abs(response).max() < 1e-3
+    assert ridge_response(image, ones(), 1.5)[0].max() > 100, "test invalid"
+
+
+@pytest.mark.parametrize(("pixel_um", "psf_um"), [(0.07, 0.1), (0.07, 0.16), (0.1, 0.13), (0.14, 0.16), (0.2, 0.2)])
+def test_width_of_lines_tells_the_psf(pixel_um: float, psf_um: float) -> None:
+    shape = (256, 256)
+    width_um = np.hypot(psf_um, pixel_um / np.sqrt(12))
+    image = white(6, shape)
+    for k in range(6):
+        image += 30 * draw_line(shape, (15 + 40 * k, 8), (30 + 38 * k, 248), width_um / pixel_um)
+    response, along, angle = ridge_response(image, ones(shape), max(psf_um / pixel_um, 0.9))
+    widths = ridge_widths_um(image, response, along, angle, pixel_um)
+    assert widths.size >= 6
+    assert np.quantile(widths, 0.33) == pytest.approx(width_um, rel=0.12)
+
+
+def test_width_without_lines_is_unknown() -> None:
+    image = white(7)
+    response, along, angle = ridge_response(image, ones(), 1.5)
+    assert ridge_widths_um(image, response, along, angle, 0.14).size == 0
+
+
+def test_filters_do_not_change_their_inputs() -> None:
+    image, weight = white(11), ones()
+    weight[50:80, 50:80] = 0
+    before = image.copy(), weight.copy()
+    gaussian(image, 1.5)
+    gaussian(image, 12.0)
+    masked_gaussian(image, weight, 2.0)
+    local_background(image, weight, ones(), 15.0)
+    remove_hot_pixels(image, ones())
+    estimate_noise([image])
+    blob_responses(image, weight, BlobScales.for_diameters(3.0, 6.0, 1.0))
+    response, along, angle = ridge_response(image, weight, 1.5)
+    ridge_widths_um(image, response, along, angle, 0.14)
+    shift_integer(image, 3, -2)
+    assert np.array_equal(image, before[0])
+    assert np.array_equal(weight, before[1])
