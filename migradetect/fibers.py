@@ -266,20 +266,20 @@ def _bridge(
     reach = cv2.dilate(closed, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (gap | 1, gap | 1)))
     weak = (response > 0.6 * params.low_snr) & (reach > 0)
     weak = np.asarray(skeletonize(weak | (closed > 0)))
-    labels, _ = ndi.label(weak & ~(cv2.dilate(closed, np.ones((3, 3), np.uint8)) > 0), structure=np.ones((3, 3), int))
+    gaps, n_gaps = ndi.label(
+        weak & ~(cv2.dilate(closed, np.ones((3, 3), np.uint8)) > 0), structure=np.ones((3, 3), int)
+    )
     pieces, n_pieces = ndi.label(closed > 0, structure=np.ones((3, 3), int))
-    touched = cv2.dilate(pieces.astype(np.float32), np.ones((5, 5), np.uint8)).astype(int)
-    out = closed > 0
-    if n_pieces == 0:
-        return out
-    for one, box in enumerate(ndi.find_objects(labels), start=1):
-        if box is None:
-            continue
-        part = labels[box] == one
-        ends = np.unique(touched[box][part])
-        # both ends on known lines, and short: a bridge, not a spur
-        if (ends > 0).sum() >= 2 and part.sum() <= gap:
-            out[box] |= part
+    if n_gaps == 0 or n_pieces == 0:
+        return np.asarray(closed > 0)
+    touched = cv2.dilate(pieces.astype(np.float32), np.ones((5, 5), np.uint8)).astype(np.int64)
+    # both ends on known lines, two different ones, and short: a bridge, not a spur
+    contact = (gaps > 0) & (touched > 0)
+    pairs = np.unique(gaps[contact].astype(np.int64) * (n_pieces + 1) + touched[contact])
+    n_lines = np.bincount(pairs // (n_pieces + 1), minlength=n_gaps + 1)
+    bridge = (n_lines >= 2) & (np.bincount(gaps.ravel(), minlength=n_gaps + 1) <= gap)
+    bridge[0] = False
+    out = (closed > 0) | bridge[gaps]
     return np.asarray(cv2.morphologyEx(out.astype(np.uint8), cv2.MORPH_CLOSE, np.ones((3, 3), np.uint8)) > 0)
 
 

@@ -70,31 +70,45 @@ def find_existence(
     if not np.isfinite(plateau) or plateau <= 0:
         # nothing can be read at the site (always beside a body): the detections are all there is
         return Existence(seen_first, seen_last, "persist" if seen_last >= n - 2 else "fade", 0)
-    share = 2 * _PRESENT_SHARE
-    evidence = np.zeros(n)
-    spread = np.where(readable, np.hypot(error, 0.1 * plateau), 1.0)
-    level = share * plateau
-    evidence[readable] = level * (amplitude[readable] - level / 2) / spread[readable] ** 2
+    base = _level_before(amplitude, readable, seen_first, plateau)
+    share = np.where(readable, (amplitude - base) / (plateau - base), np.nan)
+    spread = np.where(readable, np.hypot(error / (plateau - base), 0.1), 1.0)
+    level = 2 * _PRESENT_SHARE
+    evidence = np.where(readable, level * (np.nan_to_num(share) - level / 2) / spread**2, 0.0)
     evidence = np.clip(evidence, -_MOST_EVIDENCE, _MOST_EVIDENCE)
-    first = _extend(evidence, seen_first, -1)
-    last = _extend(evidence, seen_last, 1)
-    return _with_fate(amplitude / plateau, readable, covering_cell, is_in_field, first, last, drop_frames)
+    full = inside & (_running_median(share) > 0.6)
+    anchors = np.flatnonzero(full if full.any() else inside)
+    if not anchors.size:
+        anchors = np.array([seen_first, seen_last])
+    first = _extend(evidence, int(anchors[0]), -1)
+    last = _extend(evidence, int(anchors[-1]), 1)
+    return _with_fate(share, readable, covering_cell, is_in_field, first, last, drop_frames)
+
+
+def _level_before(amplitude: Array, readable: NDArray[np.bool_], seen_first: int, plateau: float) -> float:
+    """What the bare fiber leaves in the filter before the swelling: the lowest running median there, at most half."""
+    before = readable.copy()
+    before[max(seen_first, 0) + 3 :] = False
+    values = amplitude[before]
+    if values.size < 5:
+        return 0.0
+    running = np.convolve(values, np.ones(5) / 5, mode="valid")
+    return float(np.clip(running.min(), 0, 0.5 * plateau))
+
+
+def _running_median(values: Array) -> Array:
+    pad = np.pad(values, 1, constant_values=np.nan)
+    stack = np.stack([pad[i : i + values.size] for i in range(3)])
+    stack = np.where(np.isfinite(stack).any(axis=0), stack, 0.0)
+    return np.asarray(np.nanmedian(stack, axis=0))
 
 
 def _extend(evidence: Array, start: int, step: int) -> int:
-    """Frame at which the stretch begins or ends: the largest cumulated evidence, outward or inward of `start`."""
-    n = evidence.size
-    outward = evidence[start + step :: step] if 0 <= start + step < n else evidence[:0]
+    """Frame at which the stretch begins or ends: where the evidence, added up from `start` on, is largest."""
+    outward = evidence[start + step :: step] if 0 <= start + step < evidence.size else evidence[:0]
     gain = np.concatenate([[0.0], np.cumsum(outward)])
-    # a frame that says nothing does not end a stretch, but the last one that speaks for it does
-    k = int(np.argmax(gain))
-    if k > 0:
-        return start + step * k
-    # shrink: drop detections at the end that the photometry speaks against
-    inward = evidence[start::-step][:4]
-    loss = np.cumsum(inward)
-    worst = int(np.argmin(np.concatenate([[0.0], loss])))
-    return start - step * worst
+    # the first of equal ones: a frame that says nothing does not prolong
+    return start + step * int(np.argmax(gain))
 
 
 def _with_fate(

@@ -10,9 +10,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from migradetect.calibration import Calibration
-from migradetect.profiles import ProfileLibrary, fit_profiles, fit_signal, radial_profiles
+from migradetect.profiles import N_SHAPES, ProfileLibrary, fit_shapes, fit_signal, radial_profiles, shape_weights
 
-__all__ = ["Sites", "count_arms", "measure_sites"]
+__all__ = ["Sites", "count_arms", "measure_sites", "settle_shape"]
 
 Image = NDArray[np.float32]
 Labels = NDArray[np.int32]
@@ -76,7 +76,7 @@ def measure_sites(
     -------
     pandas.DataFrame
         One row per site: migrasome_id, y_um, x_um, is_in_field, amplitude and amplitude_err (matched filter at the
-        full-grown diameter, noise units um2), diameter_um, diameter_err_um, snr, <role>_signal and <role>_err (count
+        full-grown diameter, noise units um2), snr, diameter_um_<k>, diameter_err_um_<k> and chi2_<k> for each shape k, <role>_signal and <role>_err (count
         um2). NaN where the site is covered or outside.
     """
     y_um, x_um = sites.y_stage_um + drift_um[0], sites.x_stage_um + drift_um[1]
@@ -85,12 +85,17 @@ def measure_sites(
     inside = (y >= 0) & (x >= 0) & (y <= height - 1) & (x <= width - 1)
     reach = np.minimum(sites.diameter_um * 0.8 + 0.6, library.radii_px[-1] * calibration.pixel_size_um)
     profile, error = radial_profiles(signal, variance, weight, y, x, library, reach)
-    fit = fit_profiles_by_shape(profile, error, library, sites.shape)
+    fits = fit_shapes(profile, error, library)
     amplitude, amplitude_err, _ = fit_signal(profile, error, library, sites.diameter_um, sites.shape)
+    rows = np.arange(len(sites.shape))
+    signal_of = np.stack([fit.signal for fit in fits])[sites.shape, rows]
+    error_of = np.stack([fit.signal_err for fit in fits])[sites.shape, rows]
     with np.errstate(invalid="ignore", divide="ignore"):
-        snr = np.where(fit[2] / fit[3] > 0, fit[2] / fit[3], 0)
-    snr = np.where(np.isfinite(amplitude), snr, np.nan)
+        snr = np.where(np.isfinite(amplitude), np.maximum(np.nan_to_num(signal_of / error_of), 0), np.nan)
     seen = inside & (snr > 2)
+    sized = np.stack([fit.diameter_um for fit in fits])[sites.shape, rows]
+    sized = np.where((snr > _FREE_SNR) & np.isfinite(sized), sized, sites.diameter_um)
+    n_free = np.maximum(np.isfinite(profile).sum(axis=1) - 3, 1)
     out = {
         "migrasome_id": sites.site_id,
         "y_um": y_um,
@@ -98,11 +103,12 @@ def measure_sites(
         "is_in_field": inside,
         "amplitude": amplitude,
         "amplitude_err": amplitude_err,
-        "diameter_um": np.where(seen, fit[0], np.nan),
-        "diameter_err_um": np.where(seen, fit[1], np.nan),
         "snr": snr,
     }
-    sized = np.where((snr > _FREE_SNR) & np.isfinite(fit[0]), fit[0], sites.diameter_um)
+    for k, fit in enumerate(fits):
+        out[f"diameter_um_{k}"] = np.where(seen, fit.diameter_um, np.nan)
+        out[f"diameter_err_um_{k}"] = np.where(seen, fit.diameter_err_um, np.nan)
+        out[f"chi2_{k}"] = np.where(seen, fit.chi2 * n_free, np.nan)
     for role, (counts, spread) in channels.items():
         ring, ring_error = radial_profiles(counts, spread, weight, y, x, library, reach)
         value, err, _ = fit_signal(ring, ring_error, library, sized, sites.shape)
@@ -111,16 +117,37 @@ def measure_sites(
     return pd.DataFrame(out)
 
 
-def fit_profiles_by_shape(
-    profile: Array, error: Array, library: ProfileLibrary, shape: NDArray[np.int64]
-) -> tuple[Array, Array, Array, Array]:
-    """Diameter, its error, signal and its error, each site fitted with its own shape."""
-    out = np.full((4, len(shape)), np.nan)
-    for one in np.unique(shape):
-        here = shape == one
-        fit = fit_profiles(profile[here], error[here], library, int(one))
-        out[:, here] = fit.diameter_um, fit.diameter_err_um, fit.signal, fit.signal_err
-    return out[0], out[1], out[2], out[3]
+def settle_shape(traces: pd.DataFrame, max_looks: float = 6.0) -> pd.DataFrame:
+    """Diameter of each site in each frame, with one mixture of shapes for the whole life of the site.
+
+    Parameters
+    ----------
+    traces : pandas.DataFrame
+        Rows of :func:`measure_sites` of all frames.
+    max_looks : float
+        Frames that count as independent evidence for a shape, at most.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A copy with `diameter_um` and `diameter_err_um` in place of the columns of the single shapes.
+    """
+    out = traces.copy()
+    chi2 = out[[f"chi2_{k}" for k in range(N_SHAPES)]].where(out["snr"] > _FREE_SNR)
+    by = chi2.groupby(out["migrasome_id"])
+    looks = by[chi2.columns[0]].transform("count").clip(upper=max_looks).to_numpy(float)
+    weight = shape_weights(by.transform("median").to_numpy(float).T, looks)
+    diameter = out[[f"diameter_um_{k}" for k in range(N_SHAPES)]].to_numpy(float).T
+    error = out[[f"diameter_err_um_{k}" for k in range(N_SHAPES)]].to_numpy(float).T
+    usable = np.isfinite(diameter) & np.isfinite(error)
+    weight = np.where(usable, weight, 0)
+    total = weight.sum(axis=0)
+    safe = np.where(total > 0, total, 1)
+    out["diameter_um"] = np.where(total > 0, (weight * np.nan_to_num(diameter)).sum(axis=0) / safe, np.nan)
+    out["diameter_err_um"] = np.where(total > 0, (weight * np.nan_to_num(error)).sum(axis=0) / safe, np.nan)
+    return out.drop(
+        columns=[f"{name}_{k}" for name in ("diameter_um", "diameter_err_um", "chi2") for k in range(N_SHAPES)]
+    )
 
 
 def count_arms(

@@ -16,7 +16,16 @@ from numba import njit
 from numpy.typing import NDArray
 from scipy import special
 
-__all__ = ["N_SHAPES", "ProfileFit", "ProfileLibrary", "fit_profiles", "fit_signal", "radial_profiles"]
+__all__ = [
+    "N_SHAPES",
+    "ProfileFit",
+    "ProfileLibrary",
+    "fit_profiles",
+    "fit_shapes",
+    "fit_signal",
+    "radial_profiles",
+    "shape_weights",
+]
 
 Image = NDArray[np.float32]
 Array = NDArray[np.float64]
@@ -195,8 +204,8 @@ def _profiles(
     return profile, error
 
 
-def fit_profiles(profile: Array, error: Array, library: ProfileLibrary, shape: int | None = None) -> ProfileFit:
-    """Best diameter, signal and background of each profile.
+def fit_shapes(profile: Array, error: Array, library: ProfileLibrary) -> tuple[ProfileFit, ...]:
+    """Best diameter, signal and background of each profile, for every shape.
 
     Parameters
     ----------
@@ -204,18 +213,87 @@ def fit_profiles(profile: Array, error: Array, library: ProfileLibrary, shape: i
         From :func:`radial_profiles`.
     library : ProfileLibrary
         The templates.
-    shape : int, optional
-        Index of the only shape to try; default: the best of all.
+
+    Returns
+    -------
+    tuple of ProfileFit
+        One for each of :data:`SHAPE_EXPONENTS`; NaN where fewer than four rings can be used.
+    """
+    profile, error = np.ascontiguousarray(profile), np.ascontiguousarray(error)
+    fits = []
+    for shape in range(N_SHAPES):
+        best = _fit(profile, error, library.templates[shape : shape + 1], library.diameters_um)
+        index = np.full(len(best), shape, np.int64)
+        fits.append(ProfileFit(best[:, 0], best[:, 1], best[:, 2], best[:, 3], best[:, 4], index, best[:, 6]))
+    return tuple(fits)
+
+
+def shape_weights(chi2: Array, n_looks: Array) -> Array:
+    """Probability of each shape, given how well each fits.
+
+    Near the resolution limit a ball and a shell that is a fifth smaller look alike; a choice between them would flip
+    from frame to frame, so sizes are averaged over shapes with these weights.
+
+    Parameters
+    ----------
+    chi2 : ndarray, shape (N_SHAPES, N)
+        Sums of squared residuals over noise.
+    n_looks : ndarray, shape (N,)
+        Independent looks that speak; the templates are not exact, so many looks do not make certain.
+
+    Returns
+    -------
+    ndarray, shape (N_SHAPES, N)
+        Columns add to 1; equal where nothing fits.
+    """
+    lowest = np.nanmin(np.where(np.isfinite(chi2), chi2, np.inf), axis=0)
+    lowest = np.where(np.isfinite(lowest), lowest, 0)
+    weight = np.exp(-0.5 * n_looks * np.nan_to_num(chi2 - lowest, nan=1e3, posinf=1e3))
+    total = weight.sum(axis=0)
+    return np.asarray(np.where(total > 0, weight / np.where(total > 0, total, 1), 1 / N_SHAPES))
+
+
+def fit_profiles(profile: Array, error: Array, library: ProfileLibrary) -> ProfileFit:
+    """Diameter, signal and background of each profile, over all shapes.
+
+    Parameters
+    ----------
+    profile, error : ndarray, shape (N, K)
+        From :func:`radial_profiles`.
+    library : ProfileLibrary
+        The templates.
 
     Returns
     -------
     ProfileFit
-        NaN where fewer than four rings can be used.
+        Diameters averaged over the shapes that fit (see :func:`shape_weights`), the rest from the best of them; NaN
+        where fewer than four rings can be used.
     """
-    templates = library.templates if shape is None else library.templates[shape : shape + 1]
-    best = _fit(np.ascontiguousarray(profile), np.ascontiguousarray(error), templates, library.diameters_um)
-    index = best[:, 5].astype(np.int64) + (0 if shape is None else shape)
-    return ProfileFit(best[:, 0], best[:, 1], best[:, 2], best[:, 3], best[:, 4], index, best[:, 6])
+    fits = fit_shapes(profile, error, library)
+    if not len(profile):
+        return fits[0]
+    n_free = np.maximum(np.isfinite(profile).sum(axis=1) - 3, 1)
+    chi2 = np.stack([fit.chi2 for fit in fits]) * n_free
+    weight = shape_weights(chi2, np.ones(len(profile)))
+    best = np.argmin(np.nan_to_num(chi2, nan=np.inf), axis=0)
+    diameters = np.stack([fit.diameter_um for fit in fits])
+    rows = np.arange(len(profile))
+
+    def chosen(name: str) -> Array:
+        return np.asarray(np.stack([getattr(fit, name) for fit in fits])[best, rows])
+
+    diameter = (np.nan_to_num(diameters) * weight).sum(axis=0)
+    between = np.sqrt((weight * (np.nan_to_num(diameters) - diameter) ** 2).sum(axis=0))
+    missing = ~np.isfinite(chosen("diameter_um"))
+    return ProfileFit(
+        np.where(missing, np.nan, diameter),
+        np.hypot(chosen("diameter_err_um"), between),
+        chosen("signal"),
+        chosen("signal_err"),
+        chosen("background"),
+        best.astype(np.int64),
+        chosen("chi2"),
+    )
 
 
 @njit(cache=True, nogil=True)

@@ -9,7 +9,7 @@ from migradetect.filters._background import local_background, remove_hot_pixels
 from migradetect.filters._linear import gaussian, masked_gaussian, resize, shift_integer
 from migradetect.filters._nearest import nearest_label
 from migradetect.filters._noise import NoiseModel, estimate_noise
-from migradetect.filters._scale_space import BlobScales, blob_responses, ridge_response, ridge_width_um
+from migradetect.filters._scale_space import BlobScales, blob_responses, ridge_response, ridge_widths_um
 
 __all__ = [
     "BlobScales",
@@ -23,6 +23,6 @@ __all__ = [
     "remove_hot_pixels",
     "resize",
     "ridge_response",
-    "ridge_width_um",
+    "ridge_widths_um",
     "shift_integer",
 ]

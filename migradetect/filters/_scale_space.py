@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from migradetect.filters._linear import masked_gaussian
 
-__all__ = ["BlobScales", "blob_responses", "ridge_response", "ridge_width_um"]
+__all__ = ["BlobScales", "blob_responses", "ridge_response", "ridge_widths_um"]
 
 Image = NDArray[np.float32]
 
@@ -136,14 +136,14 @@ def _hessian(smooth: Image, gate: Image, noise: float) -> tuple[Image, Image, Im
     return response, along, angle
 
 
-def ridge_width_um(
-    image: Image, response: Image, along: Image, angle_rad: Image, pixel_size_um: float, min_snr: float = 8.0
-) -> float:
-    """Gaussian sigma of the thinnest bright lines in an image.
+def ridge_widths_um(
+    image: Image, response: Image, along: Image, angle_rad: Image, pixel_size_um: float, min_snr: float = 6.0
+) -> NDArray[np.float64]:
+    """Gaussian sigmas of the bright lines in an image, one for each neighbourhood that has some.
 
     Retraction fibers are ~50 nm wide, far below the resolution: their profile across *is* the PSF. Profiles at strong,
-    straight ridge pixels are averaged over neighbourhoods and each average is fitted; bundles only widen it, so the
-    lower third of the neighbourhoods is taken.
+    straight ridge pixels are averaged over neighbourhoods and the width of each average is read; bundles only widen it,
+    so their median is an upper bound of the PSF that is close where single fibers are common.
 
     Parameters
     ----------
@@ -158,12 +158,12 @@ def ridge_width_um(
 
     Returns
     -------
-    float
-        Sigma in um, the pixel's own width included; NaN where too few lines are seen.
+    ndarray, shape (N,)
+        Sigmas in um, the pixel's own width included.
     """
     y, x = np.nonzero((response > min_snr) & (along < 0.25 * response))
-    if y.size < 60:
-        return float("nan")
+    if y.size < 20:
+        return np.empty(0)
     angle = angle_rad[y, x]
     reach_px = max(4.0, 0.6 / pixel_size_um)
     steps = np.linspace(-reach_px, reach_px, 33, dtype=np.float32)
@@ -184,17 +184,15 @@ def ridge_width_um(
     sigmas = []
     for one in np.unique(block):
         inside = block == one
-        if inside.sum() < 12:
+        if inside.sum() < 10:
             continue
         mean = profile[inside].mean(axis=0)
         sigma = _gaussian_sigma(steps, mean - np.quantile(mean, 0.15), centre)
         if np.isfinite(sigma):
             sigmas.append(sigma)
-    if len(sigmas) < 3:
-        return float("nan")
     # the crest pixel is off the line by up to half a pixel, and reading between pixels smooths: 1/12 and 1/6 px^2
-    variance = float(np.quantile(sigmas, 0.33)) ** 2 - 1 / 12 - 1 / 6
-    return float(np.sqrt(max(variance, 0.2))) * pixel_size_um
+    variance = np.array(sigmas) ** 2 - 1 / 12 - 1 / 6
+    return np.asarray(np.sqrt(np.maximum(variance, 0.2)) * pixel_size_um)
 
 
 def _gaussian_sigma(steps: NDArray[np.float32], profile: NDArray[np.float32], centre: int) -> float:

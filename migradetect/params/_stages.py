@@ -166,6 +166,9 @@ class GrowthParams(StageParams):
     """Growth curve of each migrasome."""
 
     min_points: int = Field(5, ge=4, description="Measured frames that a growth fit needs.")
+    min_diameter_um: float = Field(
+        0.45, ge=0, description="Smaller diameters are left out of the fit; about 1.5 times the width of the PSF."
+    )
 
 
 class Params(StageParams):

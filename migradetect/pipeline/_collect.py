@@ -20,6 +20,8 @@ __all__ = ["collect_sites"]
 
 Array = NDArray[np.float64]
 
+#: Closer to a body its blurred edge reaches into the profile, um.
+_CLEAR_UM = 0.6
 #: Frames around birth in which fibers tell the parent and the location.
 _BEFORE_BIRTH, _AFTER_BIRTH = 5, 10
 
@@ -97,7 +99,7 @@ def _read_trace(movie: Movie, params: Params, trace: pd.DataFrame, seen: tuple[i
         Existence(0, 0, "persist", 0)
         if single
         else find_existence(
-            trace["amplitude"].to_numpy(float),
+            trace["amplitude"].where(trace["cell_um"] > _CLEAR_UM).to_numpy(float),
             trace["amplitude_err"].to_numpy(float),
             trace["covering_cell"].to_numpy(np.int64),
             trace["is_in_field"].to_numpy(bool),
@@ -109,7 +111,10 @@ def _read_trace(movie: Movie, params: Params, trace: pd.DataFrame, seen: tuple[i
     diameter, spread = trace["diameter_um"].to_numpy(float).copy(), trace["diameter_err_um"].to_numpy(float)
     poor = ~((trace["snr"].to_numpy(float) > params.photometry.min_snr) & (spread < 0.6 * diameter))
     diameter[poor] = np.nan
-    fit = fit_growth(time[alive], diameter[alive], spread[alive], params.growth, existence.first == 0)
+    # below the resolution a bead on a line has no diameter of its own: the curve is extrapolated to its start
+    clear = (diameter > params.growth.min_diameter_um) & (trace["cell_um"].to_numpy(float) > _CLEAR_UM)
+    sized = np.where(clear, diameter, np.nan)
+    fit = fit_growth(time[alive], sized[alive], spread[alive], params.growth, existence.first == 0)
     value, error = _smooth_diameter(diameter, spread, existence, fit, time)
     cell_id, confidence = _parent(trace, existence, fibers, params)
     early = trace[(trace["frame"] >= existence.first) & (trace["frame"] <= existence.first + _AFTER_BIRTH)]

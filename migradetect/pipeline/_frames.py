@@ -20,7 +20,7 @@ from migradetect.filters import (
     local_background,
     remove_hot_pixels,
     ridge_response,
-    ridge_width_um,
+    ridge_widths_um,
     shift_integer,
 )
 from migradetect.movie import DETECTION_ROLES, Movie
@@ -125,10 +125,11 @@ def fit_movie_model(movie: Movie, params: Params) -> MovieModel:
     )
     measured = np.isfinite(psf)
     if not measured:
-        widths = [_line_width(movie, index, params, model) for index in indices]
-        if np.isfinite(widths).any():
+        widths = np.concatenate([_line_widths(movie, index, params, model) for index in indices])
+        if widths.size >= 6:
             # the pixel's own box is part of every template already
-            psf = float(np.sqrt(max(np.nanmedian(widths) ** 2 - pixel**2 * (1 / 12 + 0.03), 0.05**2)))
+            width = float(np.median(widths))
+            psf = float(np.sqrt(max(width**2 - pixel**2 * (1 / 12 + 0.03), 0.05**2)))
             psf = float(np.clip(psf, 0.06, 0.35))
             measured = True
         else:
@@ -147,11 +148,11 @@ def _empty_level(image: Image) -> float:
     return float(0.5 * (edges[k] + edges[k + 1]))
 
 
-def _line_width(movie: Movie, index: int, params: Params, model: MovieModel) -> float:
+def _line_widths(movie: Movie, index: int, params: Params, model: MovieModel) -> NDArray[np.float64]:
     frame = prepare_frame(movie, index, params, model, None)
     snr = (frame.signal / np.sqrt(frame.variance)).astype(np.float32)
     response, along, angle = ridge_response(snr, frame.weight, max(movie.calibration.px(0.13), 0.9))
-    return ridge_width_um(frame.signal, response, along, angle, movie.calibration.pixel_size_um)
+    return ridge_widths_um(frame.signal, response, along, angle, movie.calibration.pixel_size_um)
 
 
 def prepare_frame(movie: Movie, index: int, params: Params, model: MovieModel, before: FrameData | None) -> FrameData:

@@ -12,7 +12,7 @@ from migradetect.assign import CellHistory
 from migradetect.filters import nearest_label, remove_hot_pixels
 from migradetect.movie import Movie
 from migradetect.params import Params
-from migradetect.photometry import Sites, count_arms, measure_sites
+from migradetect.photometry import Sites, count_arms, measure_sites, settle_shape
 from migradetect.pipeline._frames import MovieModel, outside_bodies
 from migradetect.pipeline._pass1 import Pass1
 from migradetect.pipeline._pass2 import Pass2, accepted_candidates
@@ -86,7 +86,7 @@ def run_pass3(
             rows.append(_one_frame(movie, t, model, sites, cells, fibers, drift, history))
         history.add(t, cells, drift)
         step(t + 1)
-    traces = pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
+    traces = settle_shape(pd.concat(rows, ignore_index=True)) if rows else pd.DataFrame()
     return traces, cell_planes, fiber_planes
 
 
@@ -120,8 +120,7 @@ def _one_frame(
     out["covering_cell"] = np.where(gap <= 0, cell, 0)
     gap, fiber = nearest_label(fibers, y, x)
     out["fiber_um"], out["nearest_fiber"] = calibration.um(gap), fiber
-    radius = out["diameter_um"].fillna(pd.Series(sites.diameter_um)).to_numpy() / 2
-    out["n_arms"] = count_arms(fibers, y, x, calibration.px(radius), calibration)
+    out["n_arms"] = count_arms(fibers, y, x, calibration.px(sites.diameter_um / 2), calibration)
     last, when = history.last_cell(sites.y_stage_um, sites.x_stage_um, 0.8)
     out["last_cell"], out["last_cell_frame"] = last, when
     out.insert(0, "frame", t)

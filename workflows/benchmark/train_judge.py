@@ -4,7 +4,8 @@
 
 Simulates movies of the ``random`` condition (and a few of each named one), links their candidates, labels each
 candidate by the truth, and fits gradient-boosted trees. What is shipped, ``migradetect/data/judge.npz``, holds the
-trees as number arrays only: nothing in it can be executed. Seeds from 50000 on are for training; the benchmarks use others.
+trees as number arrays only: nothing in it can be executed. Seeds from 50000 on are for training; the
+benchmarks use others.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ def candidates_of(condition: str, seed: int, n_frames: int) -> pd.DataFrame:
     """Features of every candidate of one simulated movie, with `is_true` and `weight`."""
     import cv2
 
-    from migradetect.params import Params
+    from migradetect.params import JudgeParams, Params
     from migradetect.pipeline._frames import fit_movie_model
     from migradetect.pipeline._pass1 import run_pass1
     from migradetect.pipeline._pass2 import run_pass2
@@ -35,7 +36,8 @@ def candidates_of(condition: str, seed: int, n_frames: int) -> pd.DataFrame:
     cv2.setNumThreads(1)
     overrides = {} if condition == "fixed_frame" else {"n_frames": n_frames}
     simulation = simulate(condition, seed, **overrides)
-    movie, params = simulation.movie(), Params()
+    # the rules need no trained trees, and only their scores differ
+    movie, params = simulation.movie(), Params(judge=JudgeParams(method="rules"))
     model = fit_movie_model(movie, params)
     second = run_pass2(movie, params, run_pass1(movie, params, model, lambda done: None))
     table = second.judged.copy()
@@ -138,8 +140,8 @@ def main() -> int:
     options = parser.parse_args()
     options.cache.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(FIRST_SEED)
-    jobs = [("random", FIRST_SEED + i, int(rng.integers(12, 40))) for i in range(options.movies)]
-    jobs += [(NAMED[i % len(NAMED)], FIRST_SEED + i, 24) for i in range(options.movies // 4)]
+    jobs = [("random", FIRST_SEED + i, int(rng.integers(10, 30))) for i in range(options.movies)]
+    jobs += [(NAMED[i % len(NAMED)], FIRST_SEED + i, 16) for i in range(options.movies // 4)]
     start = time.perf_counter()
     with ProcessPoolExecutor(options.workers) as pool:
         waiting = {}
@@ -147,9 +149,10 @@ def main() -> int:
             place = options.cache / f"{job[0]}_{job[1]}.parquet"
             if not place.exists():
                 waiting[place] = pool.submit(candidates_of, *job)
-        for place, future in waiting.items():
-            future.result().to_parquet(place)
-            print(f"{place.stem}: {time.perf_counter() - start:.0f} s", file=sys.stderr)
+        places = {future: place for place, future in waiting.items()}
+        for future in as_completed(places):
+            future.result().to_parquet(places[future])
+            print(f"{places[future].stem}: {time.perf_counter() - start:.0f} s", file=sys.stderr)
     names = [options.cache / f"{job[0]}_{job[1]}.parquet" for job in jobs]
     table = pd.concat([pd.read_parquet(name) for name in names if name.exists()], ignore_index=True)
     arrays = fit_trees(table, options.trees, options.depth)
