@@ -1,0 +1,253 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from migradetect.linking import OverlapLinker, find_divisions, link_spots, merge_sites
+from migradetect.params import LinkingParams
+
+PARAMS = LinkingParams(search_range_um=0.6, memory_frames=2)
+
+
+def spots(rows: list[tuple[int, float, float]]) -> pd.DataFrame:
+    table = pd.DataFrame(rows, columns=["frame", "y_stage_um", "x_stage_um"])
+    return table.assign(snr=np.arange(len(table), dtype=float))
+
+
+def sites(n_frames: int, places: list[tuple[float, float]], seed: int = 0, jitter: float = 0.05) -> pd.DataFrame:
+    rng = np.random.default_rng(seed)
+    rows = [(t, y + rng.normal(0, jitter), x + rng.normal(0, jitter)) for t in range(n_frames) for y, x in places]
+    return spots(rows).assign(truth=np.tile(np.arange(len(places)), n_frames))
+
+
+# --- spots
+
+
+def test_standing_spots_keep_their_identity() -> None:
+    table = sites(20, [(5.0, 5.0), (5.0, 7.0), (20.0, 3.0)])
+    linked = link_spots(table, PARAMS)
+    assert len(linked) == len(table)
+    assert linked.groupby("truth")["candidate_id"].nunique().tolist() == [1, 1, 1]
+    assert linked["candidate_id"].nunique() == 3
+    assert linked["candidate_id"].min() == 1
+
+
+def test_spot_that_jumps_too_far_is_another() -> None:
+    near = link_spots(spots([(0, 0.0, 0.0), (1, 0.5, 0.0)]), PARAMS)
+    far = link_spots(spots([(0, 0.0, 0.0), (1, 0.7, 0.0)]), PARAMS)
+    assert near["candidate_id"].nunique() == 1
+    assert far["candidate_id"].nunique() == 2
+
+
+@pytest.mark.parametrize(("gap", "n_tracks"), [(1, 1), (2, 1), (3, 2)])
+def test_memory_bridges_gaps_up_to_its_length(gap: int, n_tracks: int) -> None:
+    other = [(t, 10.0, 10.0) for t in range(12)]
+    rows = [(t, 1.0, 1.0) for t in range(12) if not 4 <= t < 4 + gap]
+    linked = link_spots(spots(rows + other), PARAMS)
+    assert linked[linked["y_stage_um"] < 5]["candidate_id"].nunique() == n_tracks
+
+
+def test_no_spots_keep_their_columns() -> None:
+    linked = link_spots(spots([]), PARAMS)
+    assert linked.empty
+    assert [*spots([]).columns, "candidate_id"] == list(linked.columns)
+    assert linked["candidate_id"].dtype == np.int64
+
+
+def test_one_frame_gives_each_spot_its_own_identity() -> None:
+    linked = link_spots(spots([(3, 0.0, 0.0), (3, 0.1, 0.0), (3, 5.0, 5.0)]), PARAMS)
+    assert linked["candidate_id"].tolist() == [1, 2, 3]
+
+
+def test_linking_keeps_other_columns_and_its_input() -> None:
+    table = sites(6, [(5.0, 5.0), (5.0, 9.0)])
+    table.index = table.index[::-1]
+    before = table.copy()
+    linked = link_spots(table, PARAMS)
+    pd.testing.assert_frame_equal(table, before)
+    assert sorted(linked["snr"]) == sorted(table["snr"])
+    merged = linked.set_index("snr")["y_stage_um"].sort_index()
+    pd.testing.assert_series_equal(merged, table.set_index("snr")["y_stage_um"].sort_index())
+
+
+def test_two_crossing_paths_are_parted_by_distance() -> None:
+    rows = []
+    for t in range(11):
+        rows += [(t, 0.2 * t, 0.0), (t, 0.2 * t, 2.0 - 0.05 * t)]
+    linked = link_spots(spots(rows), PARAMS)
+    left = linked[linked["x_stage_um"] == 0.0]["candidate_id"]
+    assert left.nunique() == 1
+    assert linked["candidate_id"].nunique() == 2
+
+
+def test_dense_clump_is_linked_without_an_error() -> None:
+    rng = np.random.default_rng(1)
+    rows = [(t, *rng.uniform(0, 3, 2)) for t in range(4) for _ in range(150)]
+    linked = link_spots(spots(rows), PARAMS)
+    assert len(linked) == 600
+    assert not linked.duplicated(["frame", "candidate_id"]).any()
+
+
+@given(st.integers(0, 1000), st.integers(1, 8), st.integers(2, 8))
+@settings(max_examples=15, deadline=None)
+def test_a_candidate_is_never_twice_in_a_frame(seed: int, n: int, n_frames: int) -> None:
+    rng = np.random.default_rng(seed)
+    rows = [(t, *rng.uniform(0, 3, 2)) for t in range(n_frames) for _ in range(n) if rng.random() < 0.8]
+    linked = link_spots(spots(rows), PARAMS)
+    assert len(linked) == len(rows)
+    assert not linked.duplicated(["frame", "candidate_id"]).any()
+    last = linked.groupby("candidate_id")["frame"].agg(lambda f: np.diff(np.sort(f)).max(initial=1))
+    assert last.max() <= PARAMS.memory_frames + 1 if len(last) else True
+
+
+# --- sites
+
+
+def linked_rows(*tracks: tuple[int, range, float, float]) -> pd.DataFrame:
+    rows = [(number, t, y, x, 1.0, 10.0 + number) for number, frames, y, x in tracks for t in frames]
+    return pd.DataFrame(rows, columns=["candidate_id", "frame", "y_stage_um", "x_stage_um", "diameter_um", "blob_snr"])
+
+
+def test_two_tracks_at_one_place_one_after_the_other_are_one_site() -> None:
+    merged = merge_sites(linked_rows((1, range(5), 3.0, 3.0), (2, range(20, 30), 3.1, 3.0), (3, range(5), 9.0, 9.0)))
+    assert merged["candidate_id"].nunique() == 2
+    assert merged[merged["y_stage_um"] < 5]["frame"].tolist() == [*range(5), *range(20, 30)]
+
+
+def test_two_tracks_at_the_same_time_stay_two() -> None:
+    apart = merge_sites(linked_rows((1, range(10), 3.0, 3.0), (2, range(4, 14), 3.1, 3.0)))
+    assert apart["candidate_id"].nunique() == 2
+    overlapping = merge_sites(linked_rows((1, range(10), 3.0, 3.0), (2, range(9, 14), 3.1, 3.0)))
+    assert overlapping["candidate_id"].nunique() == 1
+    assert not overlapping.duplicated(["candidate_id", "frame"]).any()
+    # the clearer of the two rows of a shared frame is kept
+    assert overlapping.set_index("frame").loc[9, "blob_snr"] == 12
+
+
+def test_tracks_at_different_places_stay_apart() -> None:
+    merged = merge_sites(linked_rows((1, range(5), 3.0, 3.0), (2, range(20, 30), 3.6, 3.0)))
+    assert merged["candidate_id"].nunique() == 2
+
+
+def test_sites_are_numbered_by_their_first_frame() -> None:
+    merged = merge_sites(linked_rows((7, range(5, 9), 3.0, 3.0), (9, range(0, 4), 8.0, 8.0)))
+    first = merged.groupby("candidate_id")["frame"].min()
+    assert first.to_dict() == {1: 0, 2: 5}
+    assert merge_sites(linked_rows()).empty
+
+
+def test_merging_leaves_its_input_alone() -> None:
+    table = linked_rows((1, range(5), 3.0, 3.0), (2, range(20, 30), 3.1, 3.0))
+    before = table.copy()
+    merge_sites(table)
+    pd.testing.assert_frame_equal(table, before)
+
+
+# --- regions
+
+
+def plane(*squares: tuple[int, int, int, int]) -> NDArray[np.int64]:
+    """Squares of (label, top, left, size)."""
+    out = np.zeros((60, 60), np.int64)
+    for label, top, left, size in squares:
+        out[top : top + size, left : left + size] = label
+    return out
+
+
+def test_moving_region_keeps_its_identity_whatever_its_label() -> None:
+    linker = OverlapLinker(2)
+    assert linker.link(0, plane((5, 5, 5, 12))) == {5: 1}
+    assert linker.link(1, plane((2, 5, 9, 12))) == {2: 1}
+    assert linker.link(2, plane((7, 5, 13, 12), (1, 40, 40, 12))) == {7: 1, 1: 2}
+
+
+def test_region_far_away_is_new() -> None:
+    linker = OverlapLinker(2)
+    linker.link(0, plane((1, 5, 5, 12)))
+    assert linker.link(1, plane((1, 40, 40, 12))) == {1: 2}
+
+
+@pytest.mark.parametrize(("lost", "identity"), [(1, 1), (2, 1), (3, 2)])
+def test_lost_region_is_remembered_for_its_time(lost: int, identity: int) -> None:
+    linker = OverlapLinker(2)
+    linker.link(0, plane((1, 5, 5, 12)))
+    for frame in range(1, lost + 1):
+        assert linker.link(frame, plane()) == {}
+    assert linker.link(lost + 1, plane((1, 6, 6, 12))) == {1: identity}
+
+
+def test_neighbours_do_not_swap() -> None:
+    linker = OverlapLinker(2)
+    linker.link(0, plane((1, 5, 5, 12), (2, 5, 20, 12)))
+    # both move right by 5: the right end of the first now overlaps the place of the second
+    assert linker.link(1, plane((9, 5, 10, 12), (8, 5, 25, 12))) == {9: 1, 8: 2}
+
+
+def test_two_regions_never_share_an_identity() -> None:
+    linker = OverlapLinker(2)
+    linker.link(0, plane((1, 5, 5, 20)))
+    halves = linker.link(1, plane((1, 5, 5, 9), (2, 16, 5, 9)))
+    assert sorted(halves.values()) == [1, 2]
+
+
+# --- divisions
+
+
+def cell_rows(*rows: tuple[int, int, float, float, float], border: bool = False) -> pd.DataFrame:
+    table = pd.DataFrame(rows, columns=["frame", "cell_id", "y_stage_um", "x_stage_um", "area_um2"])
+    return table.assign(touches_border=border)
+
+
+def dividing(area_left: float, area_new: float, gap: float = 10.0, border: bool = False) -> pd.DataFrame:
+    rows = [(t, 1, 50.0, 50.0, 800.0) for t in range(5)]
+    for t in range(5, 10):
+        rows += [(t, 1, 50.0, 45.0, area_left), (t, 2, 50.0, 45.0 + gap, area_new)]
+    rows += [(t, 3, 200.0, 200.0, 800.0) for t in range(10)]
+    return cell_rows(*rows, border=border)
+
+
+def test_division_ends_the_mother_and_starts_two_daughters() -> None:
+    cells, mothers = find_divisions(dividing(420.0, 400.0))
+    assert set(mothers.values()) == {1}
+    assert len(mothers) == 2
+    assert cells[cells["cell_id"] == 1]["frame"].tolist() == list(range(5))
+    for daughter in mothers:
+        assert cells[cells["cell_id"] == daughter]["frame"].tolist() == list(range(5, 10))
+    assert cells[cells["cell_id"] == 3]["frame"].tolist() == list(range(10))
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        dividing(780.0, 400.0),  # the neighbour lost nothing
+        dividing(420.0, 400.0, gap=60.0),  # too far off
+        dividing(420.0, 400.0, border=True),  # came in over the border
+        dividing(420.0, 60.0),  # a crumb
+    ],
+    ids=["no loss", "far", "border", "crumb"],
+)
+def test_what_is_no_division_changes_nothing(cells: pd.DataFrame) -> None:
+    found, mothers = find_divisions(cells)
+    assert mothers == {}
+    pd.testing.assert_frame_equal(found, cells)
+
+
+def test_daughter_seen_too_briefly_is_none() -> None:
+    cells = dividing(420.0, 400.0)
+    brief = cells[(cells["cell_id"] != 2) | (cells["frame"] < 7)]
+    assert find_divisions(brief)[1] == {}
+    assert len(find_divisions(brief, min_frames=2)[1]) == 2
+
+
+def test_divisions_of_no_cells_and_input_unchanged() -> None:
+    empty, mothers = find_divisions(cell_rows())
+    assert empty.empty
+    assert mothers == {}
+    cells = dividing(420.0, 400.0)
+    before = cells.copy()
+    find_divisions(cells)
+    pd.testing.assert_frame_equal(cells, before)
