@@ -32,6 +32,8 @@ _HALF_LENGTH_UM = 0.9
 _FLANK_UM = 0.25
 #: Side lines shorter than this are roughness of the line, not branches, um.
 _SPUR_UM = 0.8
+#: A smaller mesh between lines is the flank of one line or bead, um2.
+_SMALLEST_MESH_UM2 = 0.8
 #: A centreline that comes this close to a body outline is attached to it, um.
 ATTACH_UM = 1.2
 
@@ -85,10 +87,10 @@ def trace_fibers(
     response, crest = _line_response(snr_image, weight, sigma_px, calibration.px(_HALF_LENGTH_UM))
     outside = _outside_beads(beads, calibration.px(_FLANK_UM), snr_image.shape)
     lines = _hysteresis(crest & (response > params.low_snr), response > params.high_snr)
-    lines = _bridge(lines, response, params, calibration)
+    lines = _fill_small_holes(_bridge(lines, response, params, calibration), calibration.px2(_SMALLEST_MESH_UM2))
     skeleton = _prune(np.asarray(skeletonize(lines)), round(calibration.px(_SPUR_UM))) & outside
-    # a bead alone is left with a few short rays: what is a fiber has somewhere a piece that is longer
-    solid = _longer_than(skeleton, 0.5 * params.min_length_um, calibration) > 0
+    # a bead alone is left with a few short, dim, curled rays: a fiber has somewhere a piece that is none of these
+    solid = _wider_than(skeleton, 0.5 * params.min_length_um, calibration) & (response > params.high_snr)
     pieces = _longer_than(skeleton, 0.2 * params.min_length_um, calibration) > 0
     labels = _longer_than(
         _lead_to_beads(pieces, beads, calibration.px(_FLANK_UM + 0.45)), params.min_length_um, calibration
@@ -99,6 +101,13 @@ def trace_fibers(
     return _renumber(labels, kept), response
 
 
+def _fill_small_holes(lines: NDArray[np.bool_], area_px: float) -> NDArray[np.bool_]:
+    labels, n = ndi.label(~lines)
+    small = np.bincount(labels.ravel(), minlength=n + 1) < area_px
+    small[0] = False
+    return np.asarray(lines | small[labels])
+
+
 def _longer_than(skeleton: NDArray[np.bool_], length_um: float, calibration: Calibration) -> Labels:
     """Label the lines that are long enough, from 1."""
     labels, n = ndi.label(skeleton, structure=np.ones((3, 3), int))
@@ -107,6 +116,16 @@ def _longer_than(skeleton: NDArray[np.bool_], length_um: float, calibration: Cal
     kept = lengths >= length_um
     kept[0] = False
     return _renumber(labels, kept)
+
+
+def _wider_than(skeleton: NDArray[np.bool_], extent_um: float, calibration: Calibration) -> NDArray[np.bool_]:
+    """Lines whose bounding box has at least this diagonal: a curl is longer than it is wide."""
+    labels, n = ndi.label(skeleton, structure=np.ones((3, 3), int))
+    kept = np.zeros(n + 1, bool)
+    for one, (rows, columns) in enumerate(ndi.find_objects(labels), start=1):
+        extent = np.hypot(rows.stop - rows.start, columns.stop - columns.start)
+        kept[one] = calibration.um(float(extent)) >= extent_um
+    return np.asarray(kept[labels])
 
 
 def _renumber(labels: Labels, kept: NDArray[np.bool_]) -> Labels:

@@ -76,8 +76,8 @@ def measure_sites(
     -------
     pandas.DataFrame
         One row per site: migrasome_id, y_um, x_um, is_in_field, amplitude and amplitude_err (matched filter at the
-        full-grown diameter, noise units um2), snr, diameter_um_<k>, diameter_err_um_<k> and chi2_<k> for each shape k, <role>_signal and <role>_err (count
-        um2). NaN where the site is covered or outside.
+        full-grown diameter, noise units um2), snr, diameter_um_<k>, diameter_err_um_<k> and chi2_<k> for each shape
+        k, <role>_signal and <role>_err (count um2). NaN where the site is covered or outside.
     """
     y_um, x_um = sites.y_stage_um + drift_um[0], sites.x_stage_um + drift_um[1]
     y, x = calibration.px(y_um), calibration.px(x_um)

@@ -86,8 +86,8 @@ def find_spots(
     -------
     pandas.DataFrame
         One row per candidate with :data:`SPOT_COLUMNS`: sub-pixel position; `snr` of the blob filter; `blob_snr`, of
-        the round part alone; diameter and its error (um, PSF taken off); integrated `signal`; `roundness`, curvature along
-        over across, 0 line to 1 disc; reduced `chi2` of the profile fit; local `background` in noise units;
+        the round part alone; diameter and its error (um, PSF taken off); integrated `signal`; `roundness`, curvature
+        along over across, 0 line to 1 disc; reduced `chi2` of the profile fit; local `background` in noise units;
         `shape`, index into :data:`migradetect.profiles.SHAPE_EXPONENTS`; `scale_um`, diameter by the filter alone.
     """
     scales = BlobScales.for_diameters(
