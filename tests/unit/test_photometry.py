@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from drawn_shapes import draw_line, draw_round
+from numpy.typing import NDArray
+
+from migradetect.calibration import Calibration
+from migradetect.photometry import Sites, count_arms, measure_sites, settle_shape
+from migradetect.profiles import ProfileLibrary
+
+CALIBRATION = Calibration(0.14, 60.0)
+PSF_UM = 0.115
+LIBRARY = ProfileLibrary.build(0.14, PSF_UM)
+SHAPE = (160, 180)
+STILL = (0.0, 0.0)
+
+Image = NDArray[np.float32]
+
+
+def noise(seed: int = 0) -> Image:
+    return np.random.default_rng(seed).standard_normal(SHAPE).astype(np.float32)
+
+
+def vesicle(y: float, x: float, diameter_um: float, total: float) -> Image:
+    """Ball whose pixels add up to `total`."""
+    return total * draw_round(SHAPE, y, x, diameter_um / 0.14, PSF_UM / 0.14)
+
+
+def sites(*places_px: tuple[float, float], diameter_um: float = 1.4) -> Sites:
+    n = len(places_px)
+    place = np.array(places_px, float).reshape(n, 2) * 0.14
+    return Sites(np.arange(1, n + 1), place[:, 0], place[:, 1], np.full(n, diameter_um), np.zeros(n, np.int64))
+
+
+def measure(
+    image: Image,
+    where: Sites,
+    drift_um: tuple[float, float] = STILL,
+    weight: Image | None = None,
+    channels: dict[str, tuple[Image, Image]] | None = None,
+) -> pd.DataFrame:
+    ones = np.ones(SHAPE, np.float32)
+    channels = {"wga": (image + 100, ones)} if channels is None else channels
+    weight = ones if weight is None else weight
+    return measure_sites(where, image, ones, weight, channels, drift_um, CALIBRATION, LIBRARY)
+
+
+def test_signal_and_size_of_a_vesicle_and_nothing_beside_it() -> None:
+    image = vesicle(80.2, 90.4, 1.4, 2000.0) + noise()
+    table = settle_shape(measure(image, sites((80.2, 90.4), (40.0, 40.0))))
+    full, empty = table.iloc[0], table.iloc[1]
+    assert full["diameter_um"] == pytest.approx(1.4, rel=0.06)
+    assert full["wga_signal"] == pytest.approx(2000 * 0.14**2, rel=0.06)
+    assert full["amplitude"] == pytest.approx(2000 * 0.14**2, rel=0.06)
+    assert abs(empty["amplitude"]) < 4 * empty["amplitude_err"]
+    assert abs(empty["wga_signal"]) < 4 * empty["wga_err"]
+    assert full["snr"] > 20 > 6 > empty["snr"]
+
+
+def test_empty_sites_give_signals_around_zero() -> None:
+    grid = [(y, x) for y in range(20, 150, 13) for x in range(20, 170, 13)]
+    table = measure(noise(1), sites(*grid))
+    pull = table["amplitude"] / table["amplitude_err"]
+    assert abs(pull.mean()) < 0.4
+    assert (pull < 0).mean() > 0.25
+
+
+def test_local_background_of_a_channel_plays_no_part() -> None:
+    image = vesicle(80.0, 90.0, 1.4, 2000.0)
+    ones = np.ones(SHAPE, np.float32)
+    found = [measure(image, sites((80.0, 90.0)), channels={"wga": (image + b, ones)}) for b in (0, 1000)]
+    assert found[0]["wga_signal"][0] == pytest.approx(found[1]["wga_signal"][0], rel=1e-3)
+
+
+def test_channels_are_measured_each_for_itself() -> None:
+    ones = np.ones(SHAPE, np.float32)
+    image = vesicle(80.0, 90.0, 1.4, 2000.0)
+    table = measure(image, sites((80.0, 90.0)), channels={"wga": (image, ones), "tspan4": (3 * image, ones)})
+    assert table["tspan4_signal"][0] == pytest.approx(3 * table["wga_signal"][0], rel=1e-4)
+
+
+def test_sites_move_with_the_stage() -> None:
+    image = vesicle(80.0, 90.0, 1.4, 2000.0) + noise()
+    on_dish = sites((80.0 - 10, 90.0 + 20))
+    moved = measure(image, on_dish, (10 * 0.14, -20 * 0.14))
+    assert moved["amplitude"][0] == pytest.approx(measure(image, sites((80.0, 90.0)))["amplitude"][0], rel=1e-6)
+    assert (moved["y_um"][0], moved["x_um"][0]) == (pytest.approx(80 * 0.14), pytest.approx(90 * 0.14))
+    assert abs(measure(image, on_dish)["amplitude"][0]) < 0.3 * moved["amplitude"][0]
+
+
+def test_covered_and_outside_are_null_not_zero() -> None:
+    weight = np.ones(SHAPE, np.float32)
+    weight[60:100, 70:110] = 0
+    table = measure(noise(), sites((80.0, 90.0), (-30.0, 20.0), (30.0, 30.0)), weight=weight)
+    assert table["amplitude"].isna().tolist() == [True, True, False]
+    assert table["snr"].isna().tolist() == [True, True, False]
+    assert table["is_in_field"].tolist() == [True, False, True]
+    assert table["wga_signal"].isna().tolist() == [True, True, False]
+
+
+def test_no_sites_give_no_rows() -> None:
+    assert measure(noise(), sites()).empty
+
+
+def test_one_shape_is_settled_for_a_life() -> None:
+    frames = []
+    for frame in range(6):
+        image = vesicle(80.0, 90.0, 1.2, 800.0) + noise(frame)
+        frames.append(measure(image, sites((80.0, 90.0))).assign(frame=frame))
+    traces = pd.concat(frames, ignore_index=True)
+    before = traces.copy()
+    settled = settle_shape(traces)
+    pd.testing.assert_frame_equal(traces, before)
+    assert len(settled) == 6
+    assert settled["diameter_um"].median() == pytest.approx(1.2, rel=0.08)
+    assert settled["diameter_um"].std() < 0.1
+    assert settled["diameter_err_um"].gt(0).all()
+    assert not [name for name in settled.columns if name[-2:] in ("_0", "_1", "_2")]
+
+
+def test_photometry_leaves_its_inputs_alone() -> None:
+    image = vesicle(80.0, 90.0, 1.4, 2000.0)
+    before = image.copy()
+    where = sites((80.0, 90.0))
+    measure(image, where)
+    assert np.array_equal(image, before)
+    assert where.y_stage_um.tolist() == [80 * 0.14]
+
+
+# --- arms
+
+
+def arms(*ends: tuple[float, float], radius_um: float = 0.6) -> int:
+    """Arms counted at (80, 90), from which a line runs to each of the ends."""
+    fibers = np.zeros(SHAPE, np.int32)
+    for end in ends:
+        fibers[draw_line(SHAPE, (80, 90), end, 0.3) > 0.25] = 1
+    at = np.array([80.0]), np.array([90.0]), np.array([radius_um / 0.14])
+    return int(count_arms(fibers, *at, CALIBRATION)[0])
+
+
+@pytest.mark.parametrize("radius_um", [0.3, 0.6, 1.2])
+def test_arms_of_a_tip_a_shaft_and_a_branch(radius_um: float) -> None:
+    assert arms(radius_um=radius_um) == 0
+    assert arms((80, 160), radius_um=radius_um) == 1
+    assert arms((80, 160), (80, 20), radius_um=radius_um) == 2
+    assert arms((80, 160), (20, 60), (140, 60), radius_um=radius_um) == 3
+    assert arms((80, 160), (80, 20), (10, 90), (150, 90), radius_um=radius_um) == 4
+
+
+def test_bent_fiber_has_two_arms_and_a_far_one_none() -> None:
+    assert arms((80, 160), (10, 90)) == 2
+    fibers = np.zeros(SHAPE, np.int32)
+    fibers[20, :] = 1
+    assert count_arms(fibers, np.array([80.0]), np.array([90.0]), np.array([4.0]), CALIBRATION).tolist() == [0]
+
+
+def test_arms_at_the_border_and_outside_the_field() -> None:
+    fibers = np.zeros(SHAPE, np.int32)
+    fibers[2, :] = 1
+    found = count_arms(
+        fibers, np.array([2.0, -80.0, 500.0]), np.array([90.0, 10.0, 90.0]), np.full(3, 4.0), CALIBRATION
+    )
+    assert found.tolist() == [2, 0, 0]
+    assert count_arms(fibers, np.array([]), np.array([]), np.array([]), CALIBRATION).size == 0
