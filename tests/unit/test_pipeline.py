@@ -1,0 +1,252 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.typing import NDArray
+
+from migradetect.calibration import Calibration
+from migradetect.errors import AxesError, CancelledError
+from migradetect.movie import Movie
+from migradetect.params import JudgeParams, Params
+from migradetect.pipeline import analyze, preview
+from migradetect.results import LABEL_NAMES, MOVIE_TABLES, Results
+from migradetect.synthetic import Simulation, simulate
+from migradetect.tables import validate_table
+
+#: The rules need no training: the numbers here do not move with the learned judge.
+RULES = Params(judge=JudgeParams(method="rules"))
+PIXEL_UM = 0.2
+SIZE = {"height_px": 256, "width_px": 256, "pixel_size_um": PIXEL_UM, "frame_interval_s": 120.0}
+
+
+@pytest.fixture(scope="module")
+def simulation() -> Simulation:
+    return simulate("clean", 7, n_frames=8, warmup_min=150.0, migrasomes_per_100um=12.0, n_tails=4.0, **SIZE)
+
+
+@pytest.fixture(scope="module")
+def results(simulation: Simulation) -> Results:
+    return analyze(simulation.movie(), RULES)
+
+
+def from_array(data: NDArray[np.generic], roles: tuple[str, ...] = ("tspan4", "wga"), movie_id: str = "m") -> Movie:
+    interval = 120.0 if data.ndim == 4 and data.shape[0] > 1 else None
+    return Movie.from_array(data, Calibration(PIXEL_UM, interval), roles, movie_id)
+
+
+def constant_and_noise(n_frames: int = 4, roles: int = 2) -> NDArray[np.uint16]:
+    rng = np.random.default_rng(1)
+    return (rng.poisson(40, (n_frames, roles, 160, 160)) + 100).astype(np.uint16)
+
+
+def test_every_table_keeps_its_schema_and_names_the_movie(simulation: Simulation, results: Results) -> None:
+    movie_id = simulation.movie().movie_id
+    for name in MOVIE_TABLES:
+        table = results.tables[name]
+        validate_table(name, table)
+        assert (table["movie_id"] == movie_id).all(), name
+    assert len(results.frames) == 8
+    for name in ("cells", "fibers", "migrasomes", "site_traces", "tracks", "cell_summary"):
+        assert len(results.tables[name]) > 0, name
+
+
+def test_finds_most_of_what_is_there(simulation: Simulation, results: Results) -> None:
+    truth = simulation.truth
+    assert results.cell_summary["cell_id"].nunique() == pytest.approx(truth.cell_summary["cell_id"].nunique(), abs=2)
+    real = truth.migrasomes.query("frame == 4 and diameter_um > 0.7 and distance_to_cell_um > 2")
+    found = results.migrasomes.query("frame == 4")[["y_um", "x_um"]].to_numpy()
+    assert len(real) > 10, "test invalid"
+    gap = [np.hypot(*(found - place).T).min() for place in real[["y_um", "x_um"]].to_numpy()]
+    assert np.mean(np.array(gap) < 0.6) > 0.5
+
+
+def test_labels_agree_with_the_tables(simulation: Simulation, results: Results) -> None:
+    assert set(results.labels) == set(LABEL_NAMES)
+    assert all(len(stack) == 8 for stack in results.labels.values())
+    for frame in (0, 5):
+        for stack, table, key in (("cells", "cells", "cell_id"), ("fibers", "fibers", "fiber_id")):
+            drawn = set(np.unique(results.labels[stack][frame]).tolist()) - {0}
+            assert drawn == set(results.tables[table].query("frame == @frame")[key]), stack
+        drawn = set(np.unique(results.labels["migrasomes"][frame]).tolist()) - {0}
+        assert drawn <= set(results.migrasomes.query("frame == @frame")["migrasome_id"])
+        assert drawn
+
+
+def test_tables_refer_to_each_other(results: Results) -> None:
+    tracks = results.tracks.set_index("migrasome_id")
+    cells = set(results.cell_summary["cell_id"])
+    assert set(results.migrasomes["migrasome_id"]) == set(tracks.index)
+    assert set(tracks["cell_id"].dropna()) <= cells
+    assert set(results.cells["cell_id"]) == cells
+    assert results.migrasomes.groupby("migrasome_id").size().equals(tracks["n_frames"].rename(None).sort_index())
+    counted = tracks["cell_id"].value_counts()
+    for row in results.cell_summary.itertuples():
+        assert row.n_migrasomes == counted.get(row.cell_id, 0)
+    traces = results.site_traces.groupby("migrasome_id").size()
+    assert (traces == 8).all()
+    assert set(results.fibers["cell_id"].dropna()) <= cells
+
+
+def test_missing_is_null_and_never_a_marker(results: Results) -> None:
+    assert (results.migrasomes["diameter_um"].dropna() > 0).all()
+    assert (results.cells["cell_id"] > 0).all()
+    assert not (results.tracks["cell_id"].dropna() <= 0).any()
+    assert results.tracks.loc[results.tracks["is_left_censored"], "birth_time_min"].isna().all()
+    assert results.tracks.loc[results.tracks["is_right_censored"], "end_time_min"].isna().all()
+    assert results.tracks["score"].between(0, 1).all()
+    assert (results.candidates["kind"] != "migrasome").all()
+    assert results.candidates["reason"].notna().all()
+
+
+def test_provenance_tells_how_the_numbers_came_about(simulation: Simulation, results: Results) -> None:
+    told = results.provenance
+    assert told["calibration"]["pixel_size_um"] == PIXEL_UM
+    assert told["n_frames"] == 8
+    assert Params.model_validate(told["params"]) == RULES
+    assert 0.1 < told["psf_fwhm_um"] < 1.0
+    assert set(told["noise"]) == set(simulation.roles)
+
+
+def test_same_movie_same_numbers_and_pixels_unchanged() -> None:
+    data = simulate("clean", 6, n_frames=3, warmup_min=90.0, **SIZE).data
+    before = data.copy()
+    one, two = (analyze(from_array(data), RULES) for _ in range(2))
+    assert np.array_equal(data, before)
+    for name in MOVIE_TABLES:
+        pd.testing.assert_frame_equal(one.tables[name], two.tables[name])
+    for name in LABEL_NAMES:
+        for frame in range(3):
+            assert np.array_equal(one.labels[name][frame], two.labels[name][frame])
+
+
+def test_progress_runs_over_all_frames_of_each_stage() -> None:
+    calls: list[tuple[str, int, int]] = []
+    analyze(from_array(constant_and_noise()), RULES, progress=lambda *call: calls.append(call))
+    assert {total for _, _, total in calls} == {4}
+    stages = list(dict.fromkeys(stage for stage, _, _ in calls))
+    assert len(stages) >= 3
+    for stage in stages[1:]:
+        assert [done for name, done, _ in calls if name == stage] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("after", [0, 2, 6])
+def test_cancel_stops_where_it_is(after: int) -> None:
+    asked = []
+
+    def cancel() -> bool:
+        asked.append(1)
+        return len(asked) > after
+
+    with pytest.raises(CancelledError, match="m: stopped"):
+        analyze(from_array(constant_and_noise()), RULES, cancel=cancel)
+    assert len(asked) == after + 1
+
+
+@pytest.mark.parametrize("n_frames", [1, 4])
+def test_empty_movie_has_no_cells_and_no_migrasomes(n_frames: int) -> None:
+    # with the parameters that ship: frames averaged with their neighbours share their noise, which the rules don't know
+    found = analyze(from_array(constant_and_noise(n_frames)))
+    for name in MOVIE_TABLES:
+        validate_table(name, found.tables[name])
+    for name in ("cells", "cell_summary", "migrasomes", "tracks", "site_traces"):
+        assert found.tables[name].empty, name
+    assert found.frames["frame"].tolist() == list(range(n_frames))
+    assert all(len(stack) == n_frames for stack in found.labels.values())
+    assert all(not plane.any() for plane in found.labels["migrasomes"])
+
+
+@pytest.mark.parametrize("value", [0, 100])
+def test_movie_without_any_light_is_empty_not_an_error(value: int) -> None:
+    found = analyze(from_array(np.full((3, 1, 128, 128), value, np.uint16), ("wga",)), RULES)
+    assert found.cells.empty
+    assert found.tracks.empty
+
+
+@pytest.mark.parametrize("role", ["tspan4", "wga"])
+def test_one_channel_is_enough(simulation: Simulation, role: str) -> None:
+    plane = simulation.data[:3, [simulation.roles.index(role)]]
+    found = analyze(from_array(plane, (role,)), RULES)
+    other = {"tspan4": "wga", "wga": "tspan4"}[role]
+    assert len(found.cells) > 0
+    assert found.cells[f"mean_{role}"].notna().all()
+    assert found.cells[f"mean_{other}"].isna().all()
+    assert found.migrasomes[f"{other}_signal"].isna().all()
+
+
+def test_channel_of_another_role_is_measured_and_plays_no_part(simulation: Simulation) -> None:
+    data = simulation.data[:3]
+    extra = np.random.default_rng(0).integers(0, 5000, data[:, :1].shape).astype(data.dtype)
+    plain = analyze(from_array(data, simulation.roles), RULES)
+    more = analyze(from_array(np.concatenate([data, extra], axis=1), (*simulation.roles, "dapi")), RULES)
+    for name in ("tracks", "cell_summary"):
+        pd.testing.assert_frame_equal(plain.tables[name], more.tables[name])
+    assert more.cells["mean_dapi"].notna().all()
+
+
+def test_single_frame_has_counts_and_no_times(simulation: Simulation) -> None:
+    found = analyze(from_array(simulation.data[4], simulation.roles), RULES)
+    for name in MOVIE_TABLES:
+        validate_table(name, found.tables[name])
+    assert len(found.cell_summary) > 0
+    assert found.cell_summary["n_migrasomes"].notna().all()
+    times = ["observed_min", "path_um", "net_um", "mean_speed_um_per_min", "persistence"]
+    assert found.cell_summary[times].isna().all(axis=None)
+    assert found.cells[["time_min", "speed_um_per_min"]].isna().all(axis=None)
+    assert len(found.tracks) > 0
+    lives = ["birth_time_min", "end_time_min", "lifetime_min", "tau_min", "growth_rate_um_per_min", "fate"]
+    assert found.tracks[lives].isna().all(axis=None)
+    assert (found.tracks["n_frames"] == 1).all()
+    assert found.migrasomes["diameter_um"].notna().any()
+
+
+def as_uint8(data: NDArray[np.uint16]) -> NDArray[np.uint8]:
+    return (data / data.max() * 255).astype(np.uint8)
+
+
+def as_float(data: NDArray[np.uint16]) -> NDArray[np.float32]:
+    return data.astype(np.float32)
+
+
+def as_unit_float(data: NDArray[np.uint16]) -> NDArray[np.float32]:
+    return (data / 65535).astype(np.float32)
+
+
+@pytest.mark.parametrize("convert", [as_uint8, as_float, as_unit_float])
+def test_other_types_of_pixels_give_the_same_cells(
+    simulation: Simulation, convert: Callable[[NDArray[np.uint16]], NDArray[np.generic]]
+) -> None:
+    data = simulation.data[:3]
+    straight = analyze(from_array(data, simulation.roles), RULES)
+    found = analyze(from_array(convert(data), simulation.roles), RULES)
+    assert len(found.cells) == len(straight.cells) > 0
+    np.testing.assert_allclose(found.cells["area_um2"], straight.cells["area_um2"], rtol=0.1)
+    if convert is as_float:
+        pd.testing.assert_frame_equal(found.tracks, straight.tracks)
+
+
+def test_preview_of_a_frame_shows_what_is_there(simulation: Simulation) -> None:
+    movie = simulation.movie()
+    shown = preview(movie, RULES, 4)
+    assert shown.frame == 4
+    assert shown.cells.shape == shown.fibers.shape == movie.shape_yx
+    assert shown.cells.max() > 0
+    assert shown.fibers.max() > 0
+    assert set(shown.images) == set(simulation.roles)
+    assert np.array_equal(shown.images["wga"], movie.frame(4, "wga"))
+    assert {"y_um", "x_um", "diameter_um", "snr", "score"} <= set(shown.spots.columns)
+    assert len(shown.spots) > 0
+
+
+@pytest.mark.parametrize("frame", [-1, 4])
+def test_preview_of_a_frame_that_is_not_there_is_refused(frame: int) -> None:
+    with pytest.raises(AxesError, match=f"expected a frame from 0 to 3, got {frame}"):
+        preview(from_array(constant_and_noise()), RULES, frame)
+
+
+def test_preview_of_an_empty_movie_is_empty() -> None:
+    shown = preview(from_array(constant_and_noise()), RULES, 2)
+    assert shown.spots.empty
+    assert shown.cells.max() == 0
