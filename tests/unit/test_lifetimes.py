@@ -147,6 +147,8 @@ def test_any_trace_gives_a_stretch_inside_the_movie(data: st.DataObject) -> None
     amplitude[rng.random(n) < 0.2] = np.nan
     cell = rng.integers(0, 3, n) * (rng.random(n) < 0.3)
     in_field = rng.random(n) > 0.1
+    # every third frame can be read
+    amplitude[::3], cell[::3], in_field[::3] = rng.normal(2, 5, amplitude[::3].size), 0, True
     before = amplitude.copy(), cell.copy()
     found = exists(amplitude, (first, last), cell, in_field)
     assert 0 <= found.first <= found.last <= n - 1
