@@ -145,9 +145,10 @@ def _with_fate(
 def _fall_frames(share: Array, readable: NDArray[np.bool_], first: int, last: int) -> float:
     """Frames from 80 % to 25 % of the level before the fall."""
     smooth = np.where(readable, share, np.nan)
-    top = np.nanmedian(smooth[max(first, last - 12) : max(first, last - 5) + 1]) if last - first > 6 else 1.0
-    if not np.isfinite(top) or top <= 0.3:
-        top = 1.0
+    earlier = smooth[max(first, last - 12) : max(first, last - 5) + 1]
+    earlier = earlier[np.isfinite(earlier)]
+    top = float(np.median(earlier)) if last - first > 6 and earlier.size else 1.0
+    top = top if top > 0.3 else 1.0
     k = last + 1
     while k > first and not (readable[k] and smooth[k] > 0.75 * top):
         k -= 1

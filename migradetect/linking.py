@@ -69,7 +69,7 @@ def merge_sites(linked: pd.DataFrame, max_overlap_frames: int = 2) -> pd.DataFra
     Parameters
     ----------
     linked : pandas.DataFrame
-        Columns candidate_id, frame, y_stage_um, x_stage_um, diameter_um.
+        Columns candidate_id, frame, y_stage_um, x_stage_um, diameter_um, blob_snr.
     max_overlap_frames : int
         Frames that two tracks may share and still be one.
 

@@ -80,13 +80,22 @@ def estimate_shift(
     confidence = float(correlation[peak] / spread) if spread > 0 else 0.0
     if confidence < 6:
         return 0.0, 0.0, confidence
-    offsets = []
-    for axis in range(2):
-        values = [float(correlation[_neighbour(peak, axis, step, shape)]) for step in (-1, 0, 1)]
-        bend = values[0] - 2 * values[1] + values[2]
-        offsets.append(0.0 if bend >= 0 else float(np.clip(0.5 * (values[0] - values[2]) / bend, -0.5, 0.5)))
-    return float(rows[peak[0]] + offsets[0]), float(columns[peak[1]] + offsets[1]), confidence
+    dy, dx = _summit(correlation, (int(peak[0]), int(peak[1])))
+    return float(rows[peak[0]] + dy), float(columns[peak[1]] + dx), confidence
 
 
-def _neighbour(peak: tuple[np.intp, ...], axis: int, step: int, shape: tuple[int, ...]) -> tuple[int, ...]:
-    return tuple((int(p) + (step if i == axis else 0)) % shape[i] for i, p in enumerate(peak))
+def _summit(correlation: Image, peak: tuple[int, int]) -> tuple[float, float]:
+    """Offset of the top of the paraboloid through the 3 x 3 values around a peak, in pixels.
+
+    Fibers make the peak a tilted ellipse, so the mixed term matters: a parabola along each axis is off by 0.1 px.
+    """
+    yy, xx = np.mgrid[-1:2, -1:2]
+    values = correlation[(peak[0] + yy) % correlation.shape[0], (peak[1] + xx) % correlation.shape[1]].ravel()
+    y, x = yy.ravel().astype(float), xx.ravel().astype(float)
+    design = np.stack([np.ones(9), y, x, y**2, x**2, y * x], axis=1)
+    k = np.linalg.lstsq(design, values.astype(float), rcond=None)[0]
+    hessian = np.array([[2 * k[3], k[5]], [k[5], 2 * k[4]]])
+    if np.linalg.eigvalsh(hessian).max() >= 0:
+        return 0.0, 0.0
+    offset = np.clip(-np.linalg.solve(hessian, k[1:3]), -0.7, 0.7)
+    return float(offset[0]), float(offset[1])

@@ -10,7 +10,7 @@ __all__ = ["gaussian", "masked_gaussian", "resize", "shift_integer"]
 
 Image = NDArray[np.float32]
 
-#: Above this sigma a Gaussian is computed at reduced resolution: 24 times faster, and equal to 1e-3 of the maximum.
+#: Above this sigma a Gaussian is computed at reduced resolution: 24 times faster, and equal to 2 % of the maximum.
 _MAX_SIGMA_PX = 6.0
 
 

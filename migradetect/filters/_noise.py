@@ -17,6 +17,8 @@ Image = NDArray[np.float32]
 
 # The mask that takes out planes and keeps the noise: Immerkaer 1996, doi:10.1006/cviu.1996.0060. Its squares add to 36.
 _RESIDUAL = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], dtype=np.float32) / 6.0
+#: Mean square of the lower 90 % of absolute values of unit normal noise.
+_TRIMMED = 0.6229
 _MIN_PIXELS = 200
 _N_BINS = 24
 
@@ -79,20 +81,22 @@ def estimate_noise(images: Sequence[Image]) -> NoiseModel:
             inside = rest[index == one]
             if inside.size >= min(_MIN_PIXELS, level.size):
                 means.append(float(np.median(level[index == one])))
-                variances.append(float((np.median(inside) / 0.6745) ** 2))
+                # rounding to whole counts empties the median of noise below one count; a trimmed mean square does not
+                ordered = np.sort(inside)[: max(1, int(0.9 * inside.size))]
+                variances.append(float(np.mean(ordered.astype(float) ** 2)) / _TRIMMED)
                 counts.append(float(inside.size))
     if not means:
-        spread = float(np.var(images[0])) if images else 1.0
-        return NoiseModel(0.0, max(spread, 1e-6), max(spread, 1e-6))
+        spread = max(float(np.var(images[0])) if images else 1.0, 1e-12)
+        return NoiseModel(0.0, spread, spread)
     return _fit_line(np.array(means), np.array(variances), np.array(counts))
 
 
 def _fit_line(mean: NDArray[np.float64], variance: NDArray[np.float64], count: NDArray[np.float64]) -> NoiseModel:
-    floor = max(float(np.min(variance)) * 0.5, 1e-6)
+    floor = max(float(np.min(variance)) * 0.5, 1e-12 * max(float(np.max(np.abs(mean))) ** 2, 1e-12))
     gain, offset = 0.0, float(np.average(variance, weights=count))
     weight = count / np.maximum(variance, floor) ** 2
     for _ in range(8):
-        if np.ptp(mean) < 1e-9:
+        if np.ptp(mean) < 1e-9 * max(float(np.max(np.abs(mean))), 1e-12):
             break
         design = np.stack([mean, np.ones_like(mean)], axis=1)
         root = np.sqrt(weight)

@@ -190,8 +190,8 @@ def ridge_widths_um(
         sigma = _gaussian_sigma(steps, mean - np.quantile(mean, 0.15), centre)
         if np.isfinite(sigma):
             sigmas.append(sigma)
-    # the crest pixel is off the line by up to half a pixel, and reading between pixels smooths: 1/12 and 1/6 px^2
-    variance = np.array(sigmas) ** 2 - 1 / 12 - 1 / 6
+    # the crest pixel is off the line by up to half a pixel: 1/12 px^2; reading between pixels smooths by about as much
+    variance = np.array(sigmas) ** 2 - 1 / 12 - 1 / 24
     return np.asarray(np.sqrt(np.maximum(variance, 0.2)) * pixel_size_um)
 
 

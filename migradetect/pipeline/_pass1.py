@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
-from scipy.spatial import cKDTree
 
 from migradetect.calibration import Calibration
 from migradetect.cells import measure_cells
@@ -108,13 +106,4 @@ def place_spots(found: FrameResult, frame: FrameData, fibers: pd.DataFrame, cali
     length = np.zeros(int(found.fibers.max()) + 1)
     length[fibers["label"].to_numpy(int)] = fibers["length_um"]
     spots["fiber_length_um"] = length[fiber]
-    spots["neighbours"] = _neighbours(spots)
     return spots
-
-
-def _neighbours(spots: pd.DataFrame) -> NDArray[np.float64]:
-    """Candidates within 2 um of each."""
-    if spots.empty:
-        return np.zeros(0)
-    tree = cKDTree(spots[["y_um", "x_um"]])
-    return np.asarray(tree.query_ball_point(spots[["y_um", "x_um"]], 2.0, return_length=True)) - 1.0

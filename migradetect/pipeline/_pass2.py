@@ -72,7 +72,7 @@ def run_pass2(movie: Movie, params: Params, first: Pass1) -> Pass2:
         drift, linked = _refine_drift(drift, linked)
     linked = merge_sites(linked)
     interval = calibration.frame_interval_min
-    features = track_features(linked, movie.n_frames, interval)
+    features = track_features(linked)
     judged = judge(features, params.judge, movie.n_frames, interval)
     cells, cell_lut = _link_cells(first, drift, params, calibration)
     fibers, fiber_lut = _link_fibers(first, drift, cell_lut, calibration)

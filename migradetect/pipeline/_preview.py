@@ -72,7 +72,7 @@ def preview(movie: Movie, params: Params, frame: int) -> FramePreview:
     found = detect(image, params, movie.calibration, model)
     fibers = measure_fibers(found.fibers, found.ridge, middle.cells, movie.calibration)
     spots = link_spots(place_spots(found, middle, fibers, movie.calibration), params.linking)
-    judged = judge(track_features(spots, 1, float("nan")), params.judge, 1, float("nan"))
+    judged = judge(track_features(spots), params.judge, 1, float("nan"))
     accepted = judged.loc[judged["kind"] == "migrasome", ["y_um", "x_um", "diameter_um", "snr", "score"]]
     images = {role: movie.frame(frame, role) for role in movie.roles}
     return FramePreview(frame, images, middle.cells, found.fibers, accepted.reset_index(drop=True))
