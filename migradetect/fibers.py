@@ -21,7 +21,7 @@ from migradetect.calibration import Calibration
 from migradetect.filters import masked_gaussian, nearest_label
 from migradetect.params import FiberParams
 
-__all__ = ["ATTACH_UM", "Beads", "measure_fibers", "trace_fibers"]
+__all__ = ["ATTACH_UM", "Beads", "line_strength", "measure_fibers", "trace_fibers"]
 
 Image = NDArray[np.float32]
 Labels = NDArray[np.int32]
@@ -32,6 +32,8 @@ _HALF_LENGTH_UM = 0.9
 _FLANK_UM = 0.25
 #: Side lines shorter than this are roughness of the line, not branches, um.
 _SPUR_UM = 0.8
+#: Reach of the filter's side lobes, um, and their share of the line that makes them.
+_LOBE_UM, _LOBE_SHARE = 0.7, 0.15
 #: A smaller mesh between lines is the flank of one line or bead, um2.
 _SMALLEST_MESH_UM2 = 0.8
 #: A centreline that comes this close to a body outline is attached to it, um.
@@ -86,7 +88,7 @@ def trace_fibers(
     sigma_px = max(1.1 * calibration.px(psf_sigma_um), 0.9)
     response, crest = _line_response(snr_image, weight, sigma_px, calibration.px(_HALF_LENGTH_UM))
     outside = _outside_beads(beads, calibration.px(_FLANK_UM), snr_image.shape)
-    lines = _hysteresis(crest & (response > params.low_snr), response > params.high_snr)
+    lines = _hysteresis(crest & (response > _floor(response, params, calibration)), response > params.high_snr)
     lines = _fill_small_holes(_bridge(lines, response, params, calibration), calibration.px2(_SMALLEST_MESH_UM2))
     skeleton = _prune(np.asarray(skeletonize(lines)), round(calibration.px(_SPUR_UM))) & outside
     # a bead alone is left with a few short, dim, curled rays: a fiber has somewhere a piece that is none of these
@@ -99,6 +101,39 @@ def trace_fibers(
     kept[labels[solid]] = True
     kept[0] = False
     return _renumber(labels, kept), response
+
+
+def _floor(response: Image, params: FiberParams, calibration: Calibration) -> Image:
+    """Least response that is followed: the parameter, or a share of a much stronger line beside it.
+
+    The filter has side lobes, which beside a bright line are far above the noise.
+    """
+    radius = max(1, round(calibration.px(_LOBE_UM)))
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    return np.maximum(params.low_snr, _LOBE_SHARE * np.asarray(cv2.dilate(response, disc), dtype=np.float32))
+
+
+def line_strength(labels: Labels, response: Image, calibration: Calibration) -> Image:
+    """Mean ridge SNR of the centrelines within about 2 um of each pixel; 0 where there are none.
+
+    Parameters
+    ----------
+    labels : ndarray of int, shape (Y, X)
+        Centrelines from :func:`trace_fibers`.
+    response : ndarray, shape (Y, X)
+        Ridge SNR.
+    calibration : Calibration
+        Pixel size.
+
+    Returns
+    -------
+    ndarray, shape (Y, X)
+    """
+    line = (labels > 0).astype(np.float32)
+    size = (2 * max(1, round(calibration.px(2.0))) + 1,) * 2
+    total = cv2.blur(response * line, size, borderType=cv2.BORDER_CONSTANT)
+    count = cv2.blur(line, size, borderType=cv2.BORDER_CONSTANT)
+    return np.asarray(np.where(count > 0.5 / size[0] ** 2, total / np.maximum(count, 1e-9), 0), dtype=np.float32)
 
 
 def _fill_small_holes(lines: NDArray[np.bool_], area_px: float) -> NDArray[np.bool_]:

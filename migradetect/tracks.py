@@ -34,6 +34,7 @@ FEATURES = (
     "log_fiber_length",
     "cell_um",
     "blob_share",
+    "log_over_line",
 )
 
 
@@ -44,7 +45,8 @@ def track_features(linked: pd.DataFrame) -> pd.DataFrame:
     ----------
     linked : pandas.DataFrame
         Spots with candidate_id, frame, y_stage_um, x_stage_um, the columns of a spot table, `fiber_um` (distance to
-        the nearest fiber), `fiber_length_um` (its length) and `cell_um` (distance to the nearest body).
+        the nearest fiber), `fiber_length_um` (its length), `line_snr` (ridge SNR of the lines around) and `cell_um`
+        (distance to the nearest body).
 
     Returns
     -------
@@ -84,6 +86,7 @@ def track_features(linked: pd.DataFrame) -> pd.DataFrame:
         roundness=("roundness", "median"),
         fiber_um=("fiber_um", "median"),
         cell_um=("cell_um", "median"),
+        line_snr=("line_snr", "median"),
         fiber_length_um=("fiber_length_um", "median"),
         diameter_err=("diameter_err_um", "median"),
         scale_um=("scale_um", "median"),
@@ -102,6 +105,8 @@ def track_features(linked: pd.DataFrame) -> pd.DataFrame:
     out["log_blob_snr"] = np.log(np.clip(out["snr"], 0.1, None))
     out["log_snr"] = np.log(np.clip(out["filter_snr"], 0.1, None))
     out["blob_share"] = np.clip(out["snr"] / np.clip(out["filter_snr"], 0.1, None), 0, 3)
+    # a kink or crossing of a bright fiber is a bright blob too: what counts is what stands out of the line
+    out["log_over_line"] = np.log(np.clip(out["snr"], 0.1, None) / np.clip(out["line_snr"], 5.0, None))
     out["roundness"] = out["roundness"].clip(-0.5, 1)
     out["roundness_best"] = out["roundness_best"].clip(-0.5, 1)
     out["log_diameter"] = np.log(np.clip(out["diameter_um"], 0.1, 6))
@@ -121,8 +126,8 @@ def _net(values: pd.Series[float]) -> float:
 def rule_score(features: pd.DataFrame) -> NDArray[np.float64]:
     """Score of each candidate by physical rules, 0 to 1.
 
-    The product of soft conditions, each a logistic in one quantity: more than a line would leave, round, large enough to
-    be told from a point, sized with certainty, standing still, seen again, and on a fiber.
+    The product of soft conditions, each a logistic in one quantity: more than a line would leave, round, large enough
+    to be told from a point, sized with certainty, standing still, seen again, and on a fiber.
     """
 
     def above(name: str, at: float, width: float, sign: float = 1.0) -> NDArray[np.float64]:

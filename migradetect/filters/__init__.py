@@ -5,6 +5,7 @@ and 0 where it doesn't, and normalise by it (normalised convolution, Knutsson & 
 doi:10.1109/CVPR.1993.341081): the edge of a masked body then makes no response of its own.
 """
 
+from migradetect.filters._average import trimmed_mean
 from migradetect.filters._background import local_background, remove_hot_pixels
 from migradetect.filters._linear import gaussian, masked_gaussian, resize, shift_integer
 from migradetect.filters._nearest import nearest_label
@@ -25,4 +26,5 @@ __all__ = [
     "ridge_response",
     "ridge_widths_um",
     "shift_integer",
+    "trimmed_mean",
 ]

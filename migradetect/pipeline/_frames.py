@@ -22,6 +22,7 @@ from migradetect.filters import (
     ridge_response,
     ridge_widths_um,
     shift_integer,
+    trimmed_mean,
 )
 from migradetect.movie import DETECTION_ROLES, Movie
 from migradetect.params import Params
@@ -255,7 +256,8 @@ def outside_bodies(bodies: NDArray[Any], calibration: Calibration) -> Image:
 class Window:
     """The frames within reach of a centre one, and their registered average.
 
-    Linear steps come before any maximum or threshold: what is anchored adds up, noise and what moves average out.
+    Averaging comes before any maximum or threshold: what is anchored adds up, noise averages out. The extremes are left
+    out, so that a filopodium that sweeps past leaves no mark.
     """
 
     def __init__(self, half_width: int) -> None:
@@ -267,26 +269,18 @@ class Window:
         self._frames.append(frame)
 
     def average(self, centre: int) -> tuple[FrameData, SpotImage]:
-        """Frame `centre` and the average of all frames within reach of it, in its coordinates."""
+        """Frame `centre` and the trimmed mean of all frames within reach of it, in its coordinates."""
         middle = next(frame for frame in self._frames if frame.index == centre)
-        total = np.zeros_like(middle.signal)
-        variance = np.zeros_like(middle.signal)
-        count = np.zeros_like(middle.signal)
-        for frame in self._frames:
-            if abs(frame.index - centre) > self.half_width:
-                continue
+        near = [frame for frame in self._frames if abs(frame.index - centre) <= self.half_width]
+        stack = np.empty((3, len(near), *middle.signal.shape), np.float32)
+        for k, frame in enumerate(near):
             dy = round(middle.drift_px[0] - frame.drift_px[0])
             dx = round(middle.drift_px[1] - frame.drift_px[1])
-            weight = frame.weight if dy == dx == 0 else shift_integer(frame.weight, dy, dx)
-            total += weight * (frame.signal if dy == dx == 0 else shift_integer(frame.signal, dy, dx))
-            variance += weight * (frame.variance if dy == dx == 0 else shift_integer(frame.variance, dy, dx))
-            count += weight
-        seen = count > 0
-        safe = np.where(seen, count, 1)
+            for plane, image in enumerate((frame.signal, frame.variance, frame.weight)):
+                stack[plane, k] = image if dy == dx == 0 else shift_integer(image, dy, dx)
         # where the centre frame has a body the neighbours may still see the dish, but the spot is not seen *now*
-        weight = (seen & (middle.weight > 0)).astype(np.float32)
-        spread = np.where(seen, variance / safe**2, 1).astype(np.float32)
-        return middle, SpotImage((total / safe * weight).astype(np.float32), spread, weight)
+        signal, variance, weight = trimmed_mean(stack[0], stack[1], stack[2], middle.weight)
+        return middle, SpotImage(signal, variance, weight)
 
 
 def detect(image: SpotImage, params: Params, calibration: Calibration, model: MovieModel) -> FrameResult:

@@ -10,7 +10,7 @@ import pandas as pd
 
 from migradetect.calibration import Calibration
 from migradetect.cells import measure_cells
-from migradetect.fibers import measure_fibers
+from migradetect.fibers import line_strength, measure_fibers
 from migradetect.filters import nearest_label
 from migradetect.movie import Movie
 from migradetect.params import Params
@@ -103,6 +103,8 @@ def place_spots(found: FrameResult, frame: FrameData, fibers: pd.DataFrame, cali
     spots["cell_um"] = calibration.um(nearest_label(frame.cells, y, x)[0])
     gap, fiber = nearest_label(found.fibers, y, x)
     spots["fiber_um"] = calibration.um(gap)
+    strength = line_strength(found.fibers, found.ridge, calibration)
+    spots["line_snr"] = strength[np.rint(y).astype(int), np.rint(x).astype(int)].astype(float)
     length = np.zeros(int(found.fibers.max()) + 1)
     length[fibers["label"].to_numpy(int)] = fibers["length_um"]
     spots["fiber_length_um"] = length[fiber]

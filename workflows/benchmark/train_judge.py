@@ -35,6 +35,7 @@ DIRECTIONS = {
     "fiber_um": -1,
     "log_fiber_length": 1,
     "blob_share": 1,
+    "log_over_line": 1,
 }
 FIRST_SEED = 50_000
 NAMED = ("no_migrasomes", "low_snr", "many_decoys", "crowded", "fine_pixels", "drifting", "fixed_frame", "typical")
