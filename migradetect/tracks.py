@@ -37,6 +37,21 @@ FEATURES = (
     "log_over_line",
 )
 
+#: What is said of a track beside its evidence.
+_DESCRIPTION = (
+    "frame_first",
+    "frame_last",
+    "n_frames",
+    "span_frames",
+    "fill",
+    "y_um",
+    "x_um",
+    "y_stage_um",
+    "x_stage_um",
+    "diameter_um",
+    "snr",
+)
+
 
 def track_features(linked: pd.DataFrame) -> pd.DataFrame:
     """Evidence of each candidate.
@@ -51,25 +66,11 @@ def track_features(linked: pd.DataFrame) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Indexed by candidate_id; columns :data:`FEATURES` and frame_first, frame_last, n_frames, y_um, x_um,
-        y_stage_um, x_stage_um, diameter_um, snr.
+        Indexed by candidate_id; columns :data:`FEATURES` and frame_first, frame_last, n_frames, span_frames, fill
+        (n_frames over span_frames), y_um, x_um, y_stage_um, x_stage_um, diameter_um, snr.
     """
     if linked.empty:
-        return pd.DataFrame(
-            columns=[
-                *FEATURES,
-                "frame_first",
-                "frame_last",
-                "n_frames",
-                "y_um",
-                "x_um",
-                "y_stage_um",
-                "x_stage_um",
-                "diameter_um",
-                "snr",
-                "span_frames",
-            ]
-        )
+        return pd.DataFrame({name: pd.Series(dtype=float) for name in (*FEATURES, *_DESCRIPTION)})
     ordered = linked.sort_values(["candidate_id", "frame"], kind="stable")
     by = ordered.groupby("candidate_id")
     out = by.agg(

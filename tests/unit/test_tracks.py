@@ -33,7 +33,7 @@ def spots(candidate_id: int = 1, n: int = 20, first: int = 5, **values: float) -
         "fiber_um": 0.2,
         "fiber_length_um": 30.0,
         "cell_um": 15.0,
-        "neighbours": 0.0,
+        "line_snr": 8.0,
         "shape": 0.0,
     }
     frames = {"candidate_id": candidate_id, "frame": np.arange(first, first + n)}
@@ -41,33 +41,31 @@ def spots(candidate_id: int = 1, n: int = 20, first: int = 5, **values: float) -
 
 
 def kind_of(table: pd.DataFrame, n_frames: int = 60, interval: float = 2.0) -> str:
-    return str(judge(track_features(table, n_frames, interval), RULES, n_frames, interval)["kind"].iloc[0])
+    return str(judge(track_features(table), RULES, n_frames, interval)["kind"].iloc[0])
 
 
 def test_features_of_a_track_by_hand() -> None:
     table = spots(n=4)
     table["y_stage_um"] = [10.0, 10.0, 10.0, 10.6]
     table["blob_snr"] = [10.0, 20.0, 30.0, 40.0]
-    row = track_features(table.drop(index=1), 60, 2.0).loc[1]
+    row = track_features(table.drop(index=1)).loc[1]
     assert (row["frame_first"], row["frame_last"], row["n_frames"], row["span_frames"]) == (5, 8, 3, 4)
     assert row["fill"] == pytest.approx(0.75)
     assert row["snr"] == 30
     assert row["log_blob_snr"] == pytest.approx(np.log(30))
     assert row["net_um"] == pytest.approx(0.6)
     assert row["log_n"] == pytest.approx(np.log(3))
-    assert row["log_minutes"] == pytest.approx(np.log1p(8.0))
     assert row["scatter_um"] == pytest.approx(np.std([10, 10, 10.6], ddof=1))
 
 
 def test_every_feature_is_finite_also_from_gaps_and_single_spots() -> None:
     table = pd.concat([spots(1, 1), spots(2, 3, diameter_err_um=np.nan), spots(3, 2, fiber_um=np.inf, cell_um=np.inf)])
-    for interval in (2.0, float("nan")):
-        features = track_features(table, 60, interval)[list(FEATURES)]
-        assert np.isfinite(features.to_numpy(float)).all()
+    features = track_features(table)[list(FEATURES)]
+    assert np.isfinite(features.to_numpy(float)).all()
 
 
 def test_no_candidates_have_every_column() -> None:
-    features = track_features(spots(n=0), 60, 2.0)
+    features = track_features(spots(n=0))
     assert features.empty
     assert set(FEATURES) <= set(features.columns)
     judged = judge(features, RULES, 60, 2.0)
@@ -79,13 +77,13 @@ def test_order_of_rows_plays_no_part_and_input_stays() -> None:
     table = pd.concat([spots(1), spots(2, y_stage_um=20.0)], ignore_index=True)
     shuffled = table.sample(frac=1, random_state=3)
     before = shuffled.copy()
-    pd.testing.assert_frame_equal(track_features(shuffled, 60, 2.0), track_features(table, 60, 2.0))
+    pd.testing.assert_frame_equal(track_features(shuffled), track_features(table))
     pd.testing.assert_frame_equal(shuffled, before)
 
 
 def test_scores_lie_between_0_and_1_and_follow_the_evidence() -> None:
     table = pd.concat([spots(1), spots(2, blob_snr=3.0), spots(3, roundness=0.05), spots(4, diameter_um=0.2)])
-    score = rule_score(track_features(table, 60, 2.0))
+    score = rule_score(track_features(table))
     assert ((score >= 0) & (score <= 1)).all()
     assert score[0] > 0.8
     assert score[1:].max() < score[0] - 0.2
@@ -130,14 +128,14 @@ def test_what_moves_is_debris_or_a_filopodium() -> None:
 
 def test_reason_is_null_for_migrasomes_only() -> None:
     table = pd.concat([spots(1), spots(2, blob_snr=2.0), spots(3, diameter_um=0.2)])
-    judged = judge(track_features(table, 60, 2.0), RULES, 60, 2.0)
+    judged = judge(track_features(table), RULES, 60, 2.0)
     assert ((judged["kind"] == "migrasome") == judged["reason"].isna()).all()
     assert set(judged["kind"]) <= set(KINDS)
 
 
 def test_higher_threshold_accepts_fewer() -> None:
     table = pd.concat([spots(i, blob_snr=2.0 + i) for i in range(1, 25)])
-    features = track_features(table, 60, 2.0)
+    features = track_features(table)
     accepted = [
         (judge(features, JudgeParams(method="rules", min_score=s), 60, 2.0)["kind"] == "migrasome").sum()
         for s in (0.1, 0.5, 0.9)
@@ -176,14 +174,14 @@ def test_trees_are_walked_as_by_hand(judge_file: Path) -> None:
         [spots(1), spots(2, roundness=0.1), spots(3, diameter_um=0.6), spots(4, roundness=0.1, diameter_um=0.6)]
     )
     expected = 1 / (1 + np.exp(-np.array([2.0, -3.0, 1.0, -3.0])))
-    features = track_features(table, 60, 2.0)
+    features = track_features(table)
     np.testing.assert_allclose(learned_score(features), expected, rtol=1e-6)
     judged = judge(features, JudgeParams(method="learned"), 60, 2.0)
     np.testing.assert_allclose(judged["score"], expected, rtol=1e-6)
-    assert learned_score(track_features(spots(n=0), 60, 2.0)).shape == (0,)
+    assert learned_score(track_features(spots(n=0))).shape == (0,)
 
 
 def test_judge_of_other_features_is_refused_with_the_remedy(judge_file: Path) -> None:
     np.savez(judge_file, **(tiny_trees() | {"names": np.array(["brightness"])}))
     with pytest.raises(ParamsError, match=r"expected the features log_blob_snr.*got brightness.*train"):
-        learned_score(track_features(spots(), 60, 2.0))
+        learned_score(track_features(spots()))
