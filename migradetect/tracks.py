@@ -37,6 +37,8 @@ FEATURES = (
     "log_over_line",
 )
 
+#: Smaller ones are no migrasomes (0.5 um and larger), with some room for the error of the size, um.
+_RESOLVED_UM = 0.46
 #: What is said of a track beside its evidence.
 _DESCRIPTION = (
     "frame_first",
@@ -229,7 +231,7 @@ def judge(features: pd.DataFrame, params: JudgeParams, n_frames: int, frame_inte
         ("noise", "score below the threshold", out["score"] < params.min_score),
         ("fiber", "part of a line, not round", (out["score"] < params.min_score) & (out["roundness"] < 0.3)),
         ("noise", "seen in fewer than three frames", once),
-        ("subresolution", "smaller than 0.45 um", out["diameter_um"] < 0.42),
+        ("subresolution", f"smaller than {_RESOLVED_UM:g} um", out["diameter_um"] < _RESOLVED_UM),
         ("transient", f"gone within {params.min_duration_min:g} min", brief & (out["score"] >= params.min_score)),
         ("debris_floating", "drifts over the dish", moving & (out["cell_um"] > 2)),
         ("filopodium", "moves with the edge of a cell", moving & (out["cell_um"] <= 2)),

@@ -22,6 +22,8 @@ Array = NDArray[np.float64]
 
 #: Closer to a body its blurred edge reaches into the profile, um.
 _CLEAR_UM = 0.6
+#: A migrasome is found in most frames of its life: at least this share of those in which it can be seen.
+_LEAST_FOUND = 0.5
 #: Frames around birth in which fibers tell the parent and the location.
 _BEFORE_BIRTH, _AFTER_BIRTH = 5, 10
 
@@ -86,14 +88,16 @@ def collect_sites(
         trace = by_site[number].sort_values("frame").reset_index(drop=True)
         seen = (int(candidate.frame_first), int(candidate.frame_last))  # type: ignore[arg-type]
         score = float(candidate.score)  # type: ignore[arg-type]
-        life = _read_trace(movie, params, trace, seen, fibers)
+        life = _read_trace(movie, params, trace, seen, found[candidate.Index], fibers)
         rows = _rows(trace, life, fibers, params)
         parts.append(rows.assign(score=score, is_measured=rows["frame"].isin(found[candidate.Index])))
         tracks.append(_track_row(movie, number, life) | {"score": score})
     return pd.DataFrame(tracks), pd.concat(parts, ignore_index=True)
 
 
-def _read_trace(movie: Movie, params: Params, trace: pd.DataFrame, seen: tuple[int, int], fibers: _Fibers) -> _Life:
+def _read_trace(
+    movie: Movie, params: Params, trace: pd.DataFrame, seen: tuple[int, int], found: set[int], fibers: _Fibers
+) -> _Life:
     single = movie.n_frames == 1
     existence = (
         Existence(0, 0, "persist", 0)
@@ -106,6 +110,7 @@ def _read_trace(movie: Movie, params: Params, trace: pd.DataFrame, seen: tuple[i
             *seen,
         )
     )
+    existence = _keep_to_detections(existence, trace, seen, found)
     alive = slice(existence.first, existence.last + 1)
     time = trace["frame"].to_numpy(float) * (1.0 if single else movie.calibration.frame_interval_min)
     diameter, spread = trace["diameter_um"].to_numpy(float).copy(), trace["diameter_err_um"].to_numpy(float)
@@ -120,6 +125,18 @@ def _read_trace(movie: Movie, params: Params, trace: pd.DataFrame, seen: tuple[i
     early = trace[(trace["frame"] >= existence.first) & (trace["frame"] <= existence.first + _AFTER_BIRTH)]
     location = location_from_arms(early.loc[early["covering_cell"] == 0, "n_arms"].astype(int).tolist())
     return _Life(existence, fit, value, error, cell_id, confidence, location)
+
+
+def _keep_to_detections(existence: Existence, trace: pd.DataFrame, seen: tuple[int, int], found: set[int]) -> Existence:
+    """Undo an extension over frames in which hardly any spot was found: a bare fiber holds some signal everywhere."""
+    life = trace[trace["frame"].between(existence.first, existence.last) & (trace["covering_cell"] == 0)]
+    if life["frame"].isin(found).mean() >= _LEAST_FOUND:
+        return existence
+    first, last = max(existence.first, seen[0]), min(existence.last, seen[1])
+    if first > last:
+        first, last = seen
+    fate = existence.fate if last == existence.last else "fade"
+    return Existence(first, last, fate, existence.engulfed_by if fate == "engulfed" else 0)
 
 
 def _smooth_diameter(
