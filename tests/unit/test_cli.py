@@ -273,6 +273,9 @@ def test_an_unexpected_error_is_one_line_and_a_file(cli, monkeypatch, tmp_path):
 
 
 DRIVER = """
+import signal
+# a shell starts background jobs with SIGINT ignored, which children inherit and the program respects
+signal.signal(signal.SIGINT, signal.default_int_handler)
 from functools import partial
 
 import batch_fakes
@@ -310,7 +313,7 @@ def test_signals_stop_a_run_within_seconds(tmp_path, number, expected, name):
             os.killpg(process.pid, number)
         else:
             process.send_signal(number)
-        out, rest = process.communicate(timeout=30)
+        out, rest = process.communicate(timeout=120)
         took = time.monotonic() - sent
     assert process.returncode == expected, err + rest
     assert took < 10
