@@ -71,7 +71,7 @@ def segment_cells(
         region = regions == one
         if region.sum() * size_um**2 < 0.4 * _least_area(region, params):
             continue
-        for part in _split(region, coarse, before, params, size_um):
+        for part in _split(region, before, params, size_um):
             seeds[part] = seeds.max() + 1
     labels = _draw_outlines(smooth, seeds, threshold, params, calibration)
     large = _larger_than(regions, n_regions, (1.5 * params.opening_um) ** 2 * np.pi / size_um**2)
@@ -117,7 +117,7 @@ def _shrink_labels(labels: Labels, shape: tuple[int, ...]) -> Labels:
 
 
 def _split(
-    region: NDArray[np.bool_], intensity: Image, before: Labels | None, params: CellParams, size_um: float
+    region: NDArray[np.bool_], before: Labels | None, params: CellParams, size_um: float
 ) -> list[NDArray[np.bool_]]:
     """Part one region into bodies: by the cells of the frame before where they tell, else at its necks."""
     distance = cv2.distanceTransform(region.astype(np.uint8), cv2.DIST_L2, 5) * size_um

@@ -1,7 +1,8 @@
 """Size and signal of a round object from its radial profile.
 
 Around a site the image is read on rings; each ring is cut in sectors and the *median* sector is kept. A fiber that runs
-through or ends at the site fills few sectors, so it drops out: what is left is what the blob adds over the line. The
+through or ends at the site fills few sectors and drops out, but for the innermost 1.5 sigma of the PSF, where it fills
+them all: what is left is nearly what the blob adds over the line. The
 profile is compared with those of spheres and shells of every diameter, blurred by the PSF, which gives the diameter
 with the PSF taken off, the integrated signal, and the error of both.
 """

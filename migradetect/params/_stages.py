@@ -126,7 +126,6 @@ class LinkingParams(StageParams):
         0.6, gt=0, description="Largest displacement of an anchored spot between frames in um."
     )
     memory_frames: int = Field(3, ge=0, description="Frames for which a spot may be lost.")
-    cell_max_speed_um_per_min: float = Field(5.0, gt=0, description="Fastest cell in um per min.")
     cell_memory_frames: int = Field(2, ge=0, description="Frames for which a cell may be lost.")
 
 
