@@ -6,15 +6,12 @@ feature is relative to the noise or in um, so that one judge serves all cameras 
 
 from __future__ import annotations
 
-from functools import lru_cache
-from importlib import resources
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from migradetect.errors import ParamsError
 from migradetect.params import JudgeParams
+from migradetect.trees import load_trees, trees_probability
 
 __all__ = ["FEATURES", "judge", "learned_score", "rule_score", "track_features"]
 
@@ -149,20 +146,6 @@ def rule_score(features: pd.DataFrame) -> NDArray[np.float64]:
     return np.asarray(np.clip(score, 0, 1) ** 0.5)
 
 
-@lru_cache(maxsize=1)
-def _trees() -> dict[str, NDArray[np.generic]]:
-    """Arrays of the learned judge; plain numbers, nothing in them can be executed."""
-    place = resources.files("migradetect") / "data" / "judge.npz"
-    with resources.as_file(place) as path, np.load(path, allow_pickle=False) as stored:
-        trees = {name: stored[name] for name in stored.files}
-    if tuple(trees["names"].tolist()) != FEATURES:
-        raise ParamsError(
-            f"{path.name}: expected the features {', '.join(FEATURES)}, got {', '.join(trees['names'].tolist())}; "
-            "train it again with workflows/benchmark/train_judge.py"
-        )
-    return trees
-
-
 def learned_score(features: pd.DataFrame) -> NDArray[np.float64]:
     """Score of each candidate by gradient-boosted trees (Friedman 2001, doi:10.1214/aos/1013203451), 0 to 1.
 
@@ -179,20 +162,8 @@ def learned_score(features: pd.DataFrame) -> NDArray[np.float64]:
     -------
     ndarray, shape (N,)
     """
-    trees = _trees()
-    x = features[list(FEATURES)].to_numpy(np.float32)
-    total = np.full(len(x), float(trees["start"]))
-    rows = np.arange(len(x))
-    for feature, threshold, left, right, value in zip(
-        *(trees[name] for name in ("feature", "threshold", "left", "right", "value")), strict=True
-    ):
-        node = np.zeros(len(x), np.int64)
-        while (feature[node] >= 0).any():
-            inner = feature[node] >= 0
-            low = x[rows, np.maximum(feature[node], 0)] <= threshold[node]
-            node = np.where(inner, np.where(low, left[node], right[node]), node)
-        total += value[node]
-    return np.asarray(1 / (1 + np.exp(-total)))
+    trees = load_trees("judge.npz", FEATURES, "train_judge.py")
+    return trees_probability(trees, features[list(FEATURES)])
 
 
 def judge(features: pd.DataFrame, params: JudgeParams, n_frames: int, frame_interval_min: float) -> pd.DataFrame:

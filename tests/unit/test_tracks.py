@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from migradetect import tracks
+from migradetect import trees
 from migradetect.errors import ParamsError
 from migradetect.params import JudgeParams
 from migradetect.tables import KINDS
@@ -162,10 +162,10 @@ def tiny_trees() -> dict[str, np.ndarray]:
 def judge_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Stands for the stored judge."""
     (tmp_path / "data").mkdir()
-    monkeypatch.setattr(tracks.resources, "files", lambda _: tmp_path)
-    tracks._trees.cache_clear()
+    monkeypatch.setattr(trees.resources, "files", lambda _: tmp_path)
+    trees.load_trees.cache_clear()
     yield tmp_path / "data" / "judge.npz"
-    tracks._trees.cache_clear()
+    trees.load_trees.cache_clear()
 
 
 def test_trees_are_walked_as_by_hand(judge_file: Path) -> None:
