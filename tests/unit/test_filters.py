@@ -310,23 +310,61 @@ def test_edge_of_a_masked_body_makes_no_ridge() -> None:
     assert ridge_response(image, ones(), 1.5)[0].max() > 100, "test invalid"
 
 
-@pytest.mark.parametrize(("pixel_um", "psf_um"), [(0.07, 0.1), (0.07, 0.16), (0.1, 0.13), (0.14, 0.16), (0.2, 0.2)])
-def test_width_of_lines_tells_the_psf(pixel_um: float, psf_um: float) -> None:
-    shape = (256, 256)
-    width_um = np.hypot(psf_um, pixel_um / np.sqrt(12))
-    image = white(6, shape)
-    for k in range(6):
-        image += 30 * draw_line(shape, (15 + 40 * k, 8), (30 + 38 * k, 248), width_um / pixel_um)
-    response, along, angle = ridge_response(image, ones(shape), max(psf_um / pixel_um, 0.9))
-    widths = ridge_widths_um(image, response, along, angle, pixel_um)
+def fibers(pixel_um: float, psf_um: float, snr: float, size_um: float = 42.0) -> tuple[Image, float]:
+    """Lines in every direction, at least 4 um apart but where they cross, as pixels of that size see them."""
+    n = round(size_um / pixel_um)
+    width_um = float(np.hypot(psf_um, pixel_um / np.sqrt(12)))
+    image = np.zeros((n, n), np.float32)
+    for k in range(8):
+        start, end = np.array([0.05, 0.06 + 0.11 * k]), np.array([0.95, 0.13 + 0.11 * k])
+        for ends in ((start, end), (start[::-1], end[::-1])) if k % 4 == 0 else ((start, end),):
+            image += snr * draw_line((n, n), tuple(ends[0] * n), tuple(ends[1] * n), width_um / pixel_um)
+    return image, width_um
+
+
+def widths_of(image: Image, other: Image, pixel_um: float, min_snr: float = 5.0) -> NDArray[np.float64]:
+    """Widths read in one image at crests found in another."""
+    response, along, angle = ridge_response(other, ones(other.shape), max(0.13 / pixel_um, 0.9))
+    return ridge_widths_um(image, response, along, angle, pixel_um, min_snr)[0]
+
+
+@pytest.mark.parametrize("snr", [5.0, 12.0, 200.0])
+@pytest.mark.parametrize(
+    ("pixel_um", "psf_um"),
+    [(0.065, 0.09), (0.065, 0.15), (0.1, 0.13), (0.14, 0.11), (0.14, 0.16), (0.2, 0.15), (0.25, 0.2), (0.25, 0.25)],
+)
+def test_width_of_lines_tells_the_psf(pixel_um: float, psf_um: float, snr: float) -> None:
+    clean, _ = fibers(pixel_um, psf_um, snr)
+    found = [widths_of(clean + white(k, clean.shape), clean + white(k + 9, clean.shape), pixel_um) for k in range(3)]
+    widths = np.concatenate(found)
     assert widths.size >= 6
-    assert np.quantile(widths, 0.33) == pytest.approx(width_um, rel=0.12)
+    psf = np.sqrt(np.median(widths) ** 2 - pixel_um**2 / 12)
+    assert psf == pytest.approx(psf_um, rel=0.04)
+
+
+def test_width_read_where_noise_chose_the_crest_is_too_small() -> None:
+    clean, width_um = fibers(0.14, 0.12, 4.0)
+    noisy = [clean + white(k, clean.shape) for k in range(4)]
+    same = np.concatenate([widths_of(image, image, 0.14, 4.0) for image in noisy])
+    other = np.concatenate([widths_of(noisy[k], noisy[k - 1], 0.14, 4.0) for k in range(4)])
+    assert np.median(same) < 0.94 * width_um
+    assert np.median(other) == pytest.approx(width_um, rel=0.04)
+
+
+def test_bundle_is_wider_than_its_error() -> None:
+    clean, width_um = fibers(0.14, 0.12, 60.0)
+    bundle = 0.5 * (clean + np.roll(clean, 2, axis=1))
+    response, along, angle = ridge_response(bundle, ones(bundle.shape), 0.93)
+    sigma, error = ridge_widths_um(bundle + white(3, bundle.shape), response, along, angle, 0.14)
+    assert (error > 0).all()
+    assert np.median(sigma) > width_um + 3 * np.median(error)
 
 
 def test_width_without_lines_is_unknown() -> None:
     image = white(7)
     response, along, angle = ridge_response(image, ones(), 1.5)
-    assert ridge_widths_um(image, response, along, angle, 0.14).size == 0
+    for widths in ridge_widths_um(white(8), response, along, angle, 0.14):
+        assert widths.size == 0
 
 
 def test_filters_do_not_change_their_inputs() -> None:
