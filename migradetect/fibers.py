@@ -21,7 +21,7 @@ from migradetect.calibration import Calibration
 from migradetect.filters import masked_gaussian, nearest_label
 from migradetect.params import FiberParams
 
-__all__ = ["ATTACH_UM", "Beads", "line_strength", "measure_fibers", "trace_fibers"]
+__all__ = ["ATTACH_UM", "Beads", "branch_paths", "line_strength", "measure_fibers", "trace_fibers"]
 
 Image = NDArray[np.float32]
 Labels = NDArray[np.int32]
@@ -413,6 +413,32 @@ def _nearest_cell(
     gap[label - 1] = calibration.um(distance[order][first])
     cell[label - 1] = nearest[order][first]
     return gap, cell
+
+
+def branch_paths(labels: Labels, calibration: Calibration) -> list[NDArray[np.float64]]:
+    """Course of each branch, from one end or crossing to the next.
+
+    Parameters
+    ----------
+    labels : ndarray of int, shape (Y, X)
+        Centrelines from :func:`trace_fibers`; 0 is background.
+    calibration : Calibration
+        Pixel size.
+
+    Returns
+    -------
+    list of ndarray, shape (points, 2)
+        y, x in um, two points or more each.
+    """
+    import skan
+
+    line = (labels > 0).astype(np.uint8)
+    touching = cv2.filter2D(line, cv2.CV_16S, np.ones((3, 3), np.uint8), borderType=cv2.BORDER_CONSTANT)
+    # of single pixels no graph can be drawn
+    if not (touching[line > 0] > 1).any():
+        return []
+    skeleton = skan.Skeleton(labels > 0)
+    return [calibration.um(skeleton.path_coordinates(k).astype(float)) for k in range(skeleton.n_paths)]
 
 
 def _branches(labels: Labels, calibration: Calibration) -> pd.DataFrame:

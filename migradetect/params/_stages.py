@@ -156,8 +156,19 @@ class AssignParams(StageParams):
     """Parent cell and fiber of each migrasome."""
 
     fiber_reach_um: float = Field(1.0, gt=0, description="A fiber within this distance in um carries the migrasome.")
+    method: Literal["learned", "rules"] = Field(
+        "learned", description="Parent cell by trees trained on simulated movies, or by simple rules that can be read."
+    )
+    min_confidence: float = Field(
+        0.1,
+        ge=0,
+        le=1,
+        description="A less certain parent is left null; raise it to name only sure ones.",
+    )
     max_cell_distance_um: float = Field(
-        60.0, gt=0, description="Without fiber or history, the nearest cell within this distance in um is the parent."
+        60.0,
+        gt=0,
+        description="By the rules: without fiber or history, a cell within this distance in um may be the parent.",
     )
 
 

@@ -76,7 +76,7 @@ def analyze(
     clock["link_s"] = time.perf_counter() - start - clock["detect_s"]
     sites = accepted_sites(second)
     traces, cell_planes, fiber_planes = run_pass3(movie, params, model, first, second, sites, step("measure"))
-    tracks, migrasomes = collect_sites(movie, params, second, traces)
+    tracks, migrasomes = collect_sites(movie, params, second, traces, (cell_planes, fiber_planes))
     results = _assemble(movie, params, model, first, second, tracks, migrasomes, traces)
     results.labels.update(
         cells=cell_planes, fibers=fiber_planes, migrasomes=_draw_migrasomes(movie, results.migrasomes)
@@ -116,8 +116,6 @@ def _assemble(
         "nearest_cell",
         "covering_cell",
         "nearest_fiber",
-        "last_cell",
-        "last_cell_frame",
         "cell_um",
         "fiber_um",
         "n_arms",

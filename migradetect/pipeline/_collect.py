@@ -8,13 +8,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from migradetect.assign import ParentEvidence, assign_parent, location_from_arms
+from migradetect.assign import location_from_arms
 from migradetect.fibers import ATTACH_UM
 from migradetect.growth import GrowthFit, fit_growth
 from migradetect.lifetimes import Existence, find_existence
 from migradetect.movie import Movie
 from migradetect.params import Params
+from migradetect.pipeline._parents import find_parents
 from migradetect.pipeline._pass2 import Pass2, accepted_candidates
+from migradetect.results import LabelStack
 
 __all__ = ["collect_sites"]
 
@@ -24,25 +26,8 @@ Array = NDArray[np.float64]
 _CLEAR_UM = 0.6
 #: A migrasome is found in most frames of its life: at least this share of those in which it can be seen.
 _LEAST_FOUND = 0.5
-#: Frames around birth in which fibers tell the parent and the location.
-_BEFORE_BIRTH, _AFTER_BIRTH = 5, 10
-
-
-@dataclass(frozen=True)
-class _Fibers:
-    """Which cell a fiber belongs to, and in which frames it reached one."""
-
-    owner: dict[int, int]
-    attached: frozenset[tuple[int, int]]
-
-    @classmethod
-    def of(cls, fibers: pd.DataFrame) -> _Fibers:
-        owned = fibers.dropna(subset=["cell_id"])
-        reached = fibers[fibers["is_attached"]]
-        return cls(
-            dict(zip(owned["fiber_id"].astype(int), owned["cell_id"].astype(int), strict=True)),
-            frozenset(zip(reached["frame"].astype(int), reached["fiber_id"].astype(int), strict=True)),
-        )
+#: Frames after birth in which fibers tell the location.
+_AFTER_BIRTH = 10
 
 
 @dataclass(frozen=True)
@@ -53,13 +38,11 @@ class _Life:
     fit: GrowthFit
     diameter_um: Array
     diameter_err_um: Array
-    cell_id: int
-    confidence: float
     location: str | None
 
 
 def collect_sites(
-    movie: Movie, params: Params, second: Pass2, traces: pd.DataFrame
+    movie: Movie, params: Params, second: Pass2, traces: pd.DataFrame, planes: tuple[LabelStack, LabelStack]
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Rows of ``tracks`` and ``migrasomes``.
 
@@ -69,6 +52,8 @@ def collect_sites(
         Results so far.
     traces : pandas.DataFrame
         From pass 3, one row per site and frame.
+    planes : (LabelStack, LabelStack)
+        Cells and fibers; label value = identity.
 
     Returns
     -------
@@ -81,23 +66,34 @@ def collect_sites(
     if accepted.empty:
         return pd.DataFrame(), pd.DataFrame()
     found = second.linked.groupby("candidate_id")["frame"].agg(set).to_dict()
-    fibers = _Fibers.of(second.fibers)
+    reached = second.fibers[second.fibers["is_attached"]]
+    attached = frozenset(zip(reached["frame"].astype(int), reached["fiber_id"].astype(int), strict=True))
     by_site = {int(str(number)): rows for number, rows in traces.groupby("migrasome_id")}
-    tracks, parts = [], []
+    tracks, parts, births = [], [], []
     for number, candidate in enumerate(accepted.itertuples(), start=1):
         trace = by_site[number].sort_values("frame").reset_index(drop=True)
         seen = (int(candidate.frame_first), int(candidate.frame_last))  # type: ignore[arg-type]
         score = float(candidate.score)  # type: ignore[arg-type]
-        life = _read_trace(movie, params, trace, seen, found[candidate.Index], fibers)
-        rows = _rows(trace, life, fibers, params)
+        life = _read_trace(movie, params, trace, seen, found[candidate.Index])
+        births.append(life.existence.first)
+        rows = _rows(trace, life, attached, params)
         parts.append(rows.assign(score=score, is_measured=rows["frame"].isin(found[candidate.Index])))
         tracks.append(_track_row(movie, number, life) | {"score": score})
-    return pd.DataFrame(tracks), pd.concat(parts, ignore_index=True)
+    track_table, migrasomes = pd.DataFrame(tracks), pd.concat(parts, ignore_index=True)
+    sites = track_table[["migrasome_id"]].assign(
+        y_stage_um=accepted["y_stage_um"].to_numpy(),
+        x_stage_um=accepted["x_stage_um"].to_numpy(),
+        diameter_um=accepted["diameter_um"].fillna(0.0).to_numpy(),
+        birth_frame=births,
+    )
+    parents = find_parents(sites, traces, second.cells, planes, second.drift_um, movie.calibration, params.assign)
+    for table in (track_table, migrasomes):
+        table["cell_id"] = table["migrasome_id"].map(parents["cell_id"]).astype("Int64")
+    track_table["cell_id_confidence"] = track_table["migrasome_id"].map(parents["confidence"])
+    return track_table, migrasomes
 
 
-def _read_trace(
-    movie: Movie, params: Params, trace: pd.DataFrame, seen: tuple[int, int], found: set[int], fibers: _Fibers
-) -> _Life:
+def _read_trace(movie: Movie, params: Params, trace: pd.DataFrame, seen: tuple[int, int], found: set[int]) -> _Life:
     single = movie.n_frames == 1
     existence = (
         Existence(0, 0, "persist", 0)
@@ -121,10 +117,9 @@ def _read_trace(
     sized = np.where(clear, diameter, np.nan)
     fit = fit_growth(time[alive], sized[alive], spread[alive], params.growth, existence.first == 0)
     value, error = _smooth_diameter(diameter, spread, existence, fit, time)
-    cell_id, confidence = _parent(trace, existence, fibers, params)
     early = trace[(trace["frame"] >= existence.first) & (trace["frame"] <= existence.first + _AFTER_BIRTH)]
     location = location_from_arms(early.loc[early["covering_cell"] == 0, "n_arms"].astype(int).tolist())
-    return _Life(existence, fit, value, error, cell_id, confidence, location)
+    return _Life(existence, fit, value, error, location)
 
 
 def _keep_to_detections(existence: Existence, trace: pd.DataFrame, seen: tuple[int, int], found: set[int]) -> Existence:
@@ -169,25 +164,7 @@ def _smooth_diameter(
     return value, error
 
 
-def _parent(trace: pd.DataFrame, existence: Existence, fibers: _Fibers, params: Params) -> tuple[int, float]:
-    start = trace.iloc[existence.first]
-    near = trace[
-        trace["frame"].between(existence.first - _BEFORE_BIRTH, existence.first + _AFTER_BIRTH)
-        & (trace["fiber_um"] <= params.assign.fiber_reach_um)
-    ]
-    keys = zip(near["frame"].astype(int), near["nearest_fiber"].astype(int), strict=True)
-    attached = [fibers.owner[fiber] for frame, fiber in keys if (frame, fiber) in fibers.attached]
-    evidence = ParentEvidence(
-        last_cell=int(start["last_cell"]),
-        frames_since=float(existence.first - start["last_cell_frame"]),
-        attached_cells=attached,
-        nearest_cell=int(start["nearest_cell"]),
-        nearest_um=float(start["cell_um"]),
-    )
-    return assign_parent(evidence, params.assign)
-
-
-def _rows(trace: pd.DataFrame, life: _Life, fibers: _Fibers, params: Params) -> pd.DataFrame:
+def _rows(trace: pd.DataFrame, life: _Life, attached: frozenset[tuple[int, int]], params: Params) -> pd.DataFrame:
     """Rows of ``migrasomes``: the frames in which it exists."""
     alive = slice(life.existence.first, life.existence.last + 1)
     rows = trace.iloc[alive].copy()
@@ -196,10 +173,9 @@ def _rows(trace: pd.DataFrame, life: _Life, fibers: _Fibers, params: Params) -> 
     rows["is_on_fiber"] = on_fiber
     rows["fiber_id"] = rows["nearest_fiber"].where(on_fiber & (rows["nearest_fiber"] > 0)).astype("Int64")
     keys = zip(rows["frame"].astype(int), rows["nearest_fiber"].astype(int), strict=True)
-    led = np.array([key in fibers.attached for key in keys], bool)
+    led = np.array([key in attached for key in keys], bool)
     rows["is_attached"] = (on_fiber & led) | (rows["cell_um"] <= ATTACH_UM)
     rows["location"] = life.location
-    rows["cell_id"] = life.cell_id or pd.NA
     rows["is_covered"] = rows["covering_cell"] > 0
     rows["distance_to_cell_um"] = rows["cell_um"].where(np.isfinite(rows["cell_um"]))
     return rows
@@ -216,8 +192,6 @@ def _track_row(movie: Movie, number: int, life: _Life) -> dict[str, object]:
     lifetime = ((movie.n_frames - 1) * interval if right else end) - (0.0 if left else birth)
     return {
         "migrasome_id": number,
-        "cell_id": life.cell_id or pd.NA,
-        "cell_id_confidence": life.confidence if life.cell_id else np.nan,
         "birth_time_min": birth,
         "end_time_min": end,
         "lifetime_min": np.nan if single else max(lifetime, 0.0),

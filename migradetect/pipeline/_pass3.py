@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from migradetect.assign import CellHistory
 from migradetect.filters import nearest_label, remove_hot_pixels
 from migradetect.movie import Movie
 from migradetect.params import Params
@@ -72,8 +71,6 @@ def run_pass3(
     cells, fibers : LabelStack
         Planes whose label value is the identity.
     """
-    calibration = movie.calibration
-    history = CellHistory(movie.shape_yx, calibration)
     cell_planes, fiber_planes = LabelStack(movie.shape_yx), LabelStack(movie.shape_yx)
     rows = []
     for t in range(movie.n_frames):
@@ -83,8 +80,7 @@ def run_pass3(
         fiber_planes.append(fibers)
         drift = (float(second.drift_um[t, 0]), float(second.drift_um[t, 1]))
         if sites.site_id.size:
-            rows.append(_one_frame(movie, t, model, sites, cells, fibers, drift, history))
-        history.add(t, cells, drift)
+            rows.append(_one_frame(movie, t, model, sites, cells, fibers, drift))
         step(t + 1)
     traces = settle_shape(pd.concat(rows, ignore_index=True)) if rows else pd.DataFrame()
     return traces, cell_planes, fiber_planes
@@ -98,7 +94,6 @@ def _one_frame(
     cells: NDArray[np.int32],
     fibers: NDArray[np.int32],
     drift_um: tuple[float, float],
-    history: CellHistory,
 ) -> pd.DataFrame:
     calibration = movie.calibration
     weight = outside_bodies(cells, calibration)
@@ -121,7 +116,5 @@ def _one_frame(
     gap, fiber = nearest_label(fibers, y, x)
     out["fiber_um"], out["nearest_fiber"] = calibration.um(gap), fiber
     out["n_arms"] = count_arms(fibers, y, x, calibration.px(sites.diameter_um / 2), calibration)
-    last, when = history.last_cell(sites.y_stage_um, sites.x_stage_um, 0.8)
-    out["last_cell"], out["last_cell_frame"] = last, when
     out.insert(0, "frame", t)
     return out

@@ -1,127 +1,271 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from migradetect.assign import CellHistory, ParentEvidence, assign_parent, location_from_arms
-from migradetect.calibration import Calibration
+from migradetect.assign import (
+    FEATURES,
+    choose_parents,
+    learned_probability,
+    location_from_arms,
+    pair_features,
+    rear_directions,
+    rule_probability,
+)
 from migradetect.params import AssignParams
 
-PARAMS = AssignParams()
-CALIBRATION = Calibration(0.25, 60.0)
-STILL = (0.0, 0.0)
+INTERVAL = 2.0
+METHODS = pytest.mark.parametrize("method", ["learned", "rules"])
+#: (frame, cell or 0, distance to it in um, distance to the nearest fiber in um)
+Look = tuple[int, int, float, float]
 
 
-def square(label: int, top: int, left: int, size: int = 40) -> np.ndarray:
-    plane = np.zeros((160, 160), np.int32)
-    plane[top : top + size, left : left + size] = label
-    return plane
+def cell(
+    cell_id: int, start: tuple[float, float], step: tuple[float, float], frames: range, interval: float = INTERVAL
+) -> pd.DataFrame:
+    """A cell of 10 um radius that moves straight on, by `step` um in a minute."""
+    t = np.array(frames)
+    place = np.array(start) + interval * t[:, None] * np.array(step)
+    return pd.DataFrame(
+        {
+            "cell_id": cell_id,
+            "frame": t,
+            "y_stage_um": place[:, 0],
+            "x_stage_um": place[:, 1],
+            "area_um2": np.pi * 100.0,
+        }
+    )
 
 
-def evidence(**known: object) -> ParentEvidence:
-    nothing = {"last_cell": 0, "frames_since": 0.0, "attached_cells": (), "nearest_cell": 0, "nearest_um": np.inf}
-    return ParentEvidence(**(nothing | known))  # type: ignore[arg-type]
+def pairs(
+    looks: list[Look],
+    cells: list[pd.DataFrame],
+    birth: int,
+    trails: dict[int, float] | None = None,
+    interval: float = INTERVAL,
+) -> pd.DataFrame:
+    """Evidence of one site at (50, 50) um; `trails`: cell -> cost of the way along fibers, in every frame."""
+    around = pd.DataFrame(looks, columns=["frame", "nearest_cell", "cell_um", "fiber_um"]).assign(migrasome_id=7)
+    frames = around["frame"].to_numpy(np.int64)
+    ways = [(t, 7, c, cost) for c, cost in (trails or {}).items() for t in frames]
+    return pair_features(
+        pd.DataFrame({"migrasome_id": [7], "y_stage_um": [50.0], "x_stage_um": [50.0], "birth_frame": [birth]}),
+        around,
+        pd.DataFrame(ways, columns=["frame", "migrasome_id", "cell_id", "cost_um"]),
+        frames,
+        rear_directions(pd.concat(cells, ignore_index=True), interval),
+        interval,
+    )
 
 
-def test_place_that_a_cell_left_remembers_it() -> None:
-    history = CellHistory((160, 160), CALIBRATION)
-    history.add(0, square(3, 20, 20), STILL)
-    history.add(1, square(3, 20, 80), STILL)
-    # centres of the two squares, and a place where nothing ever was
-    cell, frame = history.last_cell(np.array([10.0, 10.0, 35.0]), np.array([10.0, 25.0, 35.0]), 0.0)
-    assert cell.tolist() == [3, 3, 0]
-    assert frame.tolist() == [0, 1, -1]
+def history(visits: dict[int, range], fiber: range, n: int = 30) -> list[Look]:
+    """Frames in which a cell lies on the site, and frames in which a fiber runs through it."""
+    on = {t: c for c, frames in visits.items() for t in frames}
+    return [(t, on.get(t, 99), 0.0 if t in on else 20.0, 0.1 if t in fiber else 5.0) for t in range(n)]
 
 
-def test_last_of_two_cells_counts() -> None:
-    history = CellHistory((160, 160), CALIBRATION)
-    history.add(0, square(1, 20, 20), STILL)
-    history.add(5, square(2, 20, 20), STILL)
-    history.add(9, square(1, 100, 100), STILL)
-    cell, frame = history.last_cell(np.array([10.0]), np.array([10.0]), 0.5)
-    assert (cell[0], frame[0]) == (2, 5)
+def parent(table: pd.DataFrame, method: str) -> int | None:
+    chosen = choose_parents(table, AssignParams(method=method))
+    return int(chosen.loc[7, "cell_id"]) if 7 in chosen.index else None
 
 
-def test_history_lives_on_the_dish_not_in_the_image() -> None:
-    history = CellHistory((160, 160), CALIBRATION)
-    # the stage moved by (5, -10) um: what is seen at y, x stands at y - 5, x + 10 on the dish
-    history.add(0, square(1, 60, 60), (5.0, -10.0))
-    inside = history.last_cell(np.array([20.0 - 5.0]), np.array([20.0 + 10.0]), 0.0)[0]
-    outside = history.last_cell(np.array([20.0]), np.array([20.0]), 0.0)[0]
-    assert inside[0] == 1
-    assert outside[0] == 0
+# passes over (50, 50) between frames 2 and 12, and is 30 um further at frame 20
+PASSES = cell(1, (50.0, 36.0), (0.0, 1.0), range(30))
+# stays 40 um away
+BYSTANDER = cell(2, (90.0, 50.0), (0.0, 0.1), range(30))
 
 
-def test_reach_finds_a_body_beside_the_place() -> None:
-    history = CellHistory((160, 160), CALIBRATION)
-    history.add(0, square(1, 40, 40), STILL)
-    beside = np.array([15.0]), np.array([10.0 - 1.5])
-    assert history.last_cell(*beside, 0.0)[0][0] == 0
-    assert history.last_cell(*beside, 2.0)[0][0] == 1
-    far = np.array([500.0]), np.array([-500.0])
-    assert history.last_cell(*far, 2.0)[0][0] == 0
+def test_rear_is_against_the_motion() -> None:
+    still = cell(3, (5.0, 5.0), (0.0, 0.0), range(30))
+    table = rear_directions(pd.concat([PASSES, cell(2, (9.0, 5.0), (-0.6, -0.8), range(30)), still]), INTERVAL)
+    rear = table.groupby("cell_id")[["rear_y", "rear_x"]].mean()
+    np.testing.assert_allclose(rear.loc[1], [0, -1], atol=1e-9)
+    np.testing.assert_allclose(rear.loc[2], [0.6, 0.8], atol=1e-9)
+    assert table.loc[table["cell_id"] == 3, ["rear_y", "rear_x"]].isna().all(axis=None)
+    assert "rear_y" not in PASSES.columns
 
 
-def test_history_leaves_the_labels_alone() -> None:
-    labels = square(1, 40, 40)
-    before = labels.copy()
-    CellHistory((160, 160), CALIBRATION).add(0, labels, (1.3, 0.2))
-    assert np.array_equal(labels, before)
+def test_rear_of_a_turning_cell_turns_and_two_frames_tell_nothing() -> None:
+    there, back = cell(1, (0.0, 0.0), (0.0, 1.0), range(20)), cell(1, (0.0, 80.0), (0.0, -1.0), range(20, 40))
+    rear = rear_directions(pd.concat([there, back], ignore_index=True), INTERVAL).set_index("frame")["rear_x"]
+    assert rear[5] == pytest.approx(-1)
+    assert rear[35] == pytest.approx(1)
+    assert rear_directions(cell(1, (0.0, 0.0), (0.0, 5.0), range(2)), INTERVAL)["rear_x"].isna().all()
 
 
-def test_history_gives_the_parent_though_another_cell_is_nearer() -> None:
-    parent, confidence = assign_parent(evidence(last_cell=4, frames_since=3.0, nearest_cell=9, nearest_um=1.0), PARAMS)
-    assert parent == 4
-    assert confidence > 0.5
+def test_evidence_of_a_visit_by_hand() -> None:
+    looks = history({1: range(2, 12)}, fiber=range(12, 30))
+    row = pairs(looks, [PASSES, BYSTANDER], birth=15, trails={1: 12.0, 2: 60.0}).set_index("cell_id").loc[1]
+    assert row["visited"] == 1
+    assert row["covered_min"] == 10 * INTERVAL
+    assert (row["visitors_before"], row["visitors_after"], row["n_visitors"]) == (0, 0, 1)
+    assert (row["fiber_before"], row["fiber_after"]) == (0, 1)
+    # last seen there in frame 11
+    assert row["since_visit_min"] == 4 * INTERVAL
+    # straight behind the cell, and on its path
+    assert row["rear_cos_visit"] == pytest.approx(1)
+    assert row["lateral_visit"] == pytest.approx(0, abs=1e-9)
+    assert row["path_radii"] == pytest.approx(0, abs=1e-9)
+    # at frame 15 its centroid is 16 um away
+    assert row["gap_um"] == pytest.approx(6)
+    assert (row["gap_rank"], row["path_rank"]) == (1, 1)
+    assert (row["trail_um"], row["trail_share"], row["trail_margin_um"]) == (12, 1, 48)
+    assert row["at_start"] == 0
 
 
-def test_fiber_gives_the_parent_where_the_history_is_silent() -> None:
-    parent, confidence = assign_parent(evidence(attached_cells=(2, 2, 7), nearest_cell=9, nearest_um=1.0), PARAMS)
-    assert parent == 2
-    assert 0 < confidence < 1
+def test_evidence_of_a_cell_that_was_never_there() -> None:
+    looks = history({1: range(2, 12)}, fiber=range(12, 30))
+    row = pairs(looks, [PASSES, BYSTANDER], birth=15, trails={1: 12.0}).set_index("cell_id").loc[2]
+    assert (row["visited"], row["trail_share"], row["n_visitors"], row["gap_rank"]) == (0, 0, 1, 2)
+    assert row[["covered_min", "since_visit_min", "fiber_before", "trail_um"]].isna().all()
+    assert row["trail_margin_um"] < 0
+    assert row["gap_um"] == pytest.approx(30, abs=0.5)
 
 
-def test_agreement_is_surer_than_conflict() -> None:
-    agree = assign_parent(evidence(last_cell=4, attached_cells=(4, 4)), PARAMS)
-    conflict = assign_parent(evidence(last_cell=4, attached_cells=(5, 5)), PARAMS)
-    assert agree[0] == conflict[0] == 4
-    assert agree[1] > conflict[1]
+def test_evidence_is_in_minutes_not_in_frames() -> None:
+    often, seldom = (
+        pairs(
+            [(t, 1, 0.0 if 8 <= t * dt < 24 else 20.0, 0.1 if t * dt >= 24 else 5.0) for t in range(int(60 / dt))],
+            [cell(1, (50.0, 36.0), (0.0, 1.0), range(int(60 / dt)), dt)],
+            int(36 / dt),
+            interval=dt,
+        )
+        for dt in (1.0, 4.0)
+    )
+    np.testing.assert_allclose(often[list(FEATURES)], seldom[list(FEATURES)], atol=4.0)
+    assert often["covered_min"].iloc[0] == seldom["covered_min"].iloc[0] == 16
 
 
-def test_fiber_overrules_a_trace_from_long_ago() -> None:
-    recent = evidence(last_cell=4, frames_since=1.0, attached_cells=(5,) * 8)
-    old = evidence(last_cell=4, frames_since=200.0, attached_cells=(5,) * 8)
-    assert assign_parent(recent, PARAMS)[0] == 4
-    assert assign_parent(old, PARAMS)[0] == 5
+@METHODS
+def test_cell_that_passed_is_the_parent_though_another_is_nearer(method: str) -> None:
+    near = cell(2, (62.0, 50.0), (0.0, 0.05), range(30))
+    looks = history({1: range(2, 12)}, fiber=range(12, 30))
+    assert parent(pairs(looks, [PASSES, near], birth=20, trails={1: 25.0}), method) == 1
 
 
-def test_nearest_cell_is_the_last_resort_and_far_is_unknown() -> None:
-    near = assign_parent(evidence(nearest_cell=9, nearest_um=10.0), PARAMS)
-    far = assign_parent(evidence(nearest_cell=9, nearest_um=PARAMS.max_cell_distance_um + 1), PARAMS)
-    nobody = assign_parent(evidence(), PARAMS)
-    assert near == (9, pytest.approx(0.3))
-    assert far[0] == nobody[0] == 0
-    assert np.isnan([far[1], nobody[1]]).all()
+@METHODS
+def test_cell_that_passes_over_an_older_fiber_is_not_the_parent(method: str) -> None:
+    # the fiber is there from the first frame, and leads to the rear of cell 2, which moves away from it
+    owner = cell(2, (75.0, 50.0), (0.5, 0.0), range(30))
+    looks = history({1: range(5, 12)}, fiber=range(30))
+    with_fiber = pairs(looks, [PASSES, owner], birth=14, trails={2: 15.0, 1: 45.0})
+    assert parent(with_fiber, method) == 2
+    without = pairs(history({1: range(5, 12)}, fiber=range(12, 30)), [PASSES, owner], birth=14, trails={1: 10.0})
+    assert parent(without, method) == 1, "test invalid"
+
+
+@METHODS
+def test_second_visitor_finds_the_fiber_of_the_first(method: str) -> None:
+    second = cell(2, (20.0, 50.0), (1.0, 0.0), range(30))
+    looks = history({1: range(2, 7), 2: range(13, 18)}, fiber=range(7, 30))
+    assert parent(pairs(looks, [PASSES, second], birth=22, trails={1: 30.0, 2: 40.0}), method) == 1
+
+
+@METHODS
+def test_unvisited_site_goes_to_the_cell_whose_rear_its_fiber_reaches(method: str) -> None:
+    nearer = cell(3, (50.0, 67.0), (0.0, -0.3), range(30))
+    owner = cell(2, (80.0, 50.0), (0.5, 0.0), range(30))
+    looks = history({}, fiber=range(30))
+    assert parent(pairs(looks, [nearer, owner], birth=0, trails={2: 22.0, 3: 90.0}), method) == 2
+
+
+@METHODS
+def test_null_where_nothing_speaks_for_any_cell(method: str) -> None:
+    far = [cell(k, (400.0 + 40 * k, 400.0), (0.0, -0.8), range(30)) for k in (1, 2)]
+    looks = history({}, fiber=range(0))
+    assert parent(pairs(looks, far, birth=10), method) is None
+
+
+@METHODS
+def test_single_frame_has_neither_motion_nor_history(method: str) -> None:
+    cells = [cell(1, (50.0, 75.0), (0.0, 0.0), range(1)), cell(2, (80.0, 50.0), (0.0, 0.0), range(1))]
+    table = pairs([(0, 1, 15.0, 0.1)], cells, birth=0, trails={2: 20.0}, interval=np.nan)
+    assert table[["rear_cos_birth", "ray_lateral"]].isna().all(axis=None)
+    assert table["visited"].eq(0).all()
+    assert parent(table, method) == 2
+
+
+@METHODS
+def test_mother_that_has_divided_keeps_what_she_left(method: str) -> None:
+    mother = cell(1, (50.0, 36.0), (0.0, 1.0), range(14))
+    daughters = [cell(k, (50.0 + side, 36.0), (0.1 * side, 1.0), range(14, 30)) for k, side in ((2, 5.0), (3, -5.0))]
+    looks = history({1: range(2, 12)}, fiber=range(12, 30))
+    assert parent(pairs(looks, [mother, *daughters], birth=17), method) == 1
+
+
+def test_cell_that_comes_into_view_later_is_no_candidate() -> None:
+    looks = history({1: range(2, 12)}, fiber=range(12, 30))
+    soon, late = cell(2, (90.0, 50.0), (0.0, 0.0), range(17, 30)), cell(3, (90.0, 50.0), (0.0, 0.0), range(19, 30))
+    assert pairs(looks, [PASSES, soon, late], birth=15)["cell_id"].tolist() == [1, 2]
+
+
+def test_no_sites_and_no_cells() -> None:
+    nobody = pairs(history({}, range(0)), [PASSES[:0]], birth=3)
+    assert nobody.empty
+    assert set(FEATURES) <= set(nobody.columns)
+    for method in ("learned", "rules"):
+        assert choose_parents(nobody, AssignParams(method=method)).empty
+
+
+@METHODS
+def test_confidence_is_shared_out_among_the_cells_and_the_unknown(method: str) -> None:
+    looks = history({}, fiber=range(30))
+    owner, twin = (cell(k, (80.0, 50.0), (0.5, 0.0), range(30)) for k in (2, 3))
+    one = choose_parents(pairs(looks, [owner], birth=0, trails={2: 20.0}), AssignParams(method=method))
+    two = choose_parents(pairs(looks, [owner, twin], birth=0, trails={2: 20.0, 3: 20.0}), AssignParams(method=method))
+    assert 0 < two.loc[7, "confidence"] < 0.5
+    assert two.loc[7, "confidence"] < one.loc[7, "confidence"] < 1
+    # of equals the first is taken, whatever the order
+    assert two.loc[7, "cell_id"] == 2
+
+
+def test_a_higher_limit_leaves_out_the_less_certain() -> None:
+    table = pairs(history({}, fiber=range(30)), [PASSES, BYSTANDER], birth=0, trails={2: 20.0, 1: 30.0})
+    named = [len(choose_parents(table, AssignParams(method="rules", min_confidence=m))) for m in (0.0, 1.0)]
+    assert named == [1, 0]
+
+
+#: Evidence that may only speak for (1) or against (-1) a cell.
+FIXED = {"visitors_after": -1, "fiber_before": -1, "rear_cos_visit": 1, "trail_um": -1, "trail_margin_um": 1}
+
+
+@pytest.mark.parametrize("name", sorted(FIXED))
+@METHODS
+def test_physics_gives_the_direction_of_evidence(method: str, name: str) -> None:
+    looks = history({1: range(2, 12)}, fiber=range(12, 30))
+    base = pairs(looks, [PASSES], birth=15, trails={1: 40.0})
+    rising = pd.concat([base.assign(**{name: v}) for v in np.linspace(-1, 1, 9) * (50 if name.endswith("um") else 1)])
+    p = learned_probability(rising) if method == "learned" else rule_probability(rising, 60.0)
+    if name in ("trail_um", "visitors_after", "fiber_before"):
+        p = p[rising[name] >= 0]
+    assert (np.diff(p) * FIXED[name] >= -1e-12).all()
+    if method == "rules":
+        assert p[-1] != p[0]
 
 
 @given(
-    st.integers(0, 3),
-    st.floats(-2, 100),
-    st.lists(st.integers(0, 3), max_size=6),
-    st.integers(0, 3),
-    st.floats(0, 200),
+    st.lists(st.integers(0, 3), min_size=12, max_size=12),
+    st.lists(st.booleans(), min_size=12, max_size=12),
+    st.integers(0, 11),
+    st.sampled_from(["learned", "rules"]),
 )
-@settings(max_examples=50, deadline=None)
-def test_parent_is_one_of_the_cells_named(
-    last: int, since: float, attached: list[int], nearest: int, gap: float
+@settings(max_examples=40, deadline=None)
+def test_parent_is_one_of_the_cells_and_its_confidence_a_probability(
+    visitor: list[int], fiber: list[bool], birth: int, method: str
 ) -> None:
-    parent, confidence = assign_parent(ParentEvidence(last, since, attached, nearest, gap), PARAMS)
-    assert parent in {0, last, nearest, *attached}
-    assert np.isnan(confidence) if parent == 0 else 0 < confidence <= 1
-    # the order in which fibers were seen plays no part
-    assert assign_parent(ParentEvidence(last, since, attached[::-1], nearest, gap), PARAMS)[0] == parent
+    looks = [
+        (t, c, 0.0 if c else np.inf, 0.0 if f else 9.0) for t, (c, f) in enumerate(zip(visitor, fiber, strict=True))
+    ]
+    cells = [cell(k, (50.0 + 9 * k, 40.0), (0.0, 0.3 * k), range(k, 12)) for k in (1, 2, 3)]
+    table = pairs(looks, cells, birth, trails={2: 30.0})
+    chosen = choose_parents(table, AssignParams(method=method, min_confidence=0.0))
+    assert set(chosen["cell_id"]) <= set(table["cell_id"])
+    assert chosen["confidence"].between(0, 1).all()
+    shuffled = choose_parents(table.iloc[::-1], AssignParams(method=method, min_confidence=0.0))
+    pd.testing.assert_frame_equal(chosen, shuffled)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from scipy import ndimage as ndi
 from skimage.draw import circle_perimeter, line
 
 from migradetect.calibration import Calibration
-from migradetect.fibers import ATTACH_UM, Beads, measure_fibers, trace_fibers
+from migradetect.fibers import ATTACH_UM, Beads, branch_paths, measure_fibers, trace_fibers
 from migradetect.params import FiberParams
 
 CALIBRATION = Calibration(0.14, 60.0)
@@ -75,6 +75,29 @@ def test_length_of_a_drawn_circle_agrees_with_geometry() -> None:
     assert row["length_um"] == pytest.approx(2 * np.pi * 80 * 0.14, rel=0.06)
     assert row["euclidean_um"] == pytest.approx(160 * 0.14, rel=0.02)
     assert row["n_tips"] == 0
+
+
+def test_branch_paths_run_from_crossing_to_tip() -> None:
+    labels = centreline((40, 40, 100, 100), (100, 100, 100, 200), (100, 100, 200, 100))
+    before = labels.copy()
+    paths = branch_paths(labels, CALIBRATION)
+    assert len(paths) == 3
+    ends = np.array([[path[0], path[-1]] for path in paths]).reshape(-1, 2) / CALIBRATION.pixel_size_um
+    tips = [(40, 40), (100, 200), (200, 100)]
+    assert [min(np.hypot(*(ends - tip).T)) for tip in tips] == pytest.approx([0, 0, 0], abs=1e-6)
+    # the other three meet at the crossing
+    assert sorted(np.hypot(*(ends - (100, 100)).T))[2] <= 2
+    length = sum(np.hypot(*np.diff(path, axis=0).T).sum() for path in paths)
+    assert length == pytest.approx(CALIBRATION.um(60 * np.sqrt(2) + 200), rel=0.03)
+    assert np.array_equal(labels, before)
+
+
+@pytest.mark.parametrize("pixels", [[], [(50, 50)], [(50, 50), (60, 51), (90, 90)]])
+def test_single_pixels_have_no_course(pixels: list[tuple[int, int]]) -> None:
+    labels = np.zeros(SHAPE, np.int32)
+    for pixel in pixels:
+        labels[pixel] = 1
+    assert branch_paths(labels, CALIBRATION) == []
 
 
 def test_fork_has_three_branches_and_three_tips() -> None:

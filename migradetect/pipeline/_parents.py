@@ -1,0 +1,116 @@
+"""Parent cell of each migrasome: fibers traced to the cells in the frames that tell, then the decision."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from migradetect.assign import TRAIL_WINDOW_MIN, choose_parents, pair_features, rear_directions
+from migradetect.calibration import Calibration
+from migradetect.fibers import branch_paths
+from migradetect.params import AssignParams
+from migradetect.results import LabelStack
+from migradetect.trails import FiberBranches, trail_costs
+
+__all__ = ["find_parents", "parent_pairs"]
+
+#: The first frames tell most about fibers that were laid before the movie: all of them are traced for this long, min.
+_FIRST_MIN = 16.0
+#: After that fibers are traced this often, min: they change little in between.
+_EVERY_MIN = 6.0
+#: A fiber this close to the rim of a migrasome carries it, um.
+_REACH_UM = 0.8
+
+
+def find_parents(
+    sites: pd.DataFrame,
+    traces: pd.DataFrame,
+    cells: pd.DataFrame,
+    planes: tuple[LabelStack, LabelStack],
+    drift_um: NDArray[np.float64],
+    calibration: Calibration,
+    params: AssignParams,
+) -> pd.DataFrame:
+    """Parent cell of each site.
+
+    Parameters
+    ----------
+    sites, traces, cells, planes, drift_um, calibration
+        As in :func:`parent_pairs`.
+    params : AssignParams
+        Method and limits.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Indexed by migrasome_id: cell_id, confidence; without those whose parent can't be told.
+    """
+    return choose_parents(parent_pairs(sites, traces, cells, planes, drift_um, calibration), params)
+
+
+def parent_pairs(
+    sites: pd.DataFrame,
+    traces: pd.DataFrame,
+    cells: pd.DataFrame,
+    planes: tuple[LabelStack, LabelStack],
+    drift_um: NDArray[np.float64],
+    calibration: Calibration,
+) -> pd.DataFrame:
+    """Evidence of each pair of a site and a cell.
+
+    Parameters
+    ----------
+    sites : pandas.DataFrame
+        migrasome_id, y_stage_um, x_stage_um, birth_frame, diameter_um (full-grown).
+    traces : pandas.DataFrame
+        One row per site and frame: migrasome_id, frame, cell_um, nearest_cell, fiber_um.
+    cells : pandas.DataFrame
+        One row per cell and frame: cell_id, frame, y_um, x_um, y_stage_um, x_stage_um, area_um2.
+    planes : (LabelStack, LabelStack)
+        Cells (label value = cell_id) and fibers.
+    drift_um : ndarray, shape (T, 2)
+        Stage drift, y and x.
+    calibration : Calibration
+        Pixel size and interval.
+
+    Returns
+    -------
+    pandas.DataFrame
+        See :func:`migradetect.assign.pair_features`.
+    """
+    interval = calibration.frame_interval_min
+    cells = rear_directions(cells, interval)
+    traced, trails = [], []
+    window = TRAIL_WINDOW_MIN / interval if np.isfinite(interval) else 0.0
+    for frame in _traced_frames(len(planes[0]), interval):
+        here = sites[sites["birth_frame"] + window >= frame].reset_index(drop=True)
+        if here.empty:
+            continue
+        traced.append(frame)
+        paths = branch_paths(planes[1][frame].astype(np.int32), calibration)
+        found = trail_costs(
+            FiberBranches.from_paths(paths, planes[0][frame].astype(np.int32), calibration),
+            cells.loc[cells["frame"] == frame, ["cell_id", "y_um", "x_um", "rear_y", "rear_x"]],
+            here["y_stage_um"].to_numpy(float) + drift_um[frame, 0],
+            here["x_stage_um"].to_numpy(float) + drift_um[frame, 1],
+            _REACH_UM + here["diameter_um"].to_numpy(float) / 2,
+        )
+        found["migrasome_id"] = here["migrasome_id"].to_numpy()[found.pop("place").to_numpy()]
+        trails.append(found.assign(frame=frame))
+    columns = {"migrasome_id": np.int64, "cell_id": np.int64, "cost_um": np.float64, "frame": np.int64}
+    table = pd.concat(trails) if trails else pd.DataFrame(columns=list(columns))
+    return pair_features(sites, traces, table.astype(columns), np.array(traced, np.int64), cells, interval)
+
+
+def _traced_frames(n_frames: int, interval_min: float) -> Iterator[int]:
+    """All frames of the first minutes, and some of the others."""
+    if not np.isfinite(interval_min):
+        yield from range(n_frames)
+        return
+    every = max(1, round(_EVERY_MIN / interval_min))
+    for frame in range(n_frames):
+        if frame * interval_min <= _FIRST_MIN or frame % every == 0:
+            yield frame

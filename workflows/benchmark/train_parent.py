@@ -1,0 +1,219 @@
+"""Train the choice of the parent cell from the simulator and write it as plain arrays.
+
+    python workflows/benchmark/train_parent.py --workers 2
+
+Simulates and analyses varied movies, matches the migrasomes that were found to the true ones, describes each pair of a
+migrasome and a cell, and fits gradient-boosted trees to tell the pairs of a migrasome and its parent. The accuracy that
+is printed is cross-validated over movies. What is shipped, ``migradetect/data/parent.npz``, holds the trees as number
+arrays only. Seeds from 60000 on are for training; the benchmarks use others. Movies are kept in a folder, so that a run
+that was stopped goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from boosted_arrays import arrays_of
+
+from migradetect.assign import FEATURES
+
+FIRST_SEED = 60_000
+#: Movies of each condition.
+MOVIES = {
+    "typical": 8,
+    "crowded": 4,
+    "drifting": 3,
+    "low_snr": 3,
+    "coarse_pixels": 2,
+    "fine_pixels": 2,
+    "fixed_frame": 4,
+    "random": 8,
+}
+#: Evidence that may only speak for (1) or against (-1) a cell, by physics: a migrasome stands where its cell has been,
+#: behind its rear, and a fiber from before is another cell's. The rest may act either way.
+DIRECTIONS = {
+    "visited": 1,
+    "visitors_after": -1,
+    "covered_after_min": -1,
+    "fiber_before": -1,
+    "fiber_after": 1,
+    "rear_cos_visit": 1,
+    "trail_um": -1,
+    "trail_share": 1,
+    "trail_margin_um": 1,
+    "rear_cos_birth": 1,
+    "path_radii": -1,
+    "ray_lateral": -1,
+    "path_rank": -1,
+}
+
+
+def analyse(condition: str, seed: int, folder: Path) -> float:
+    """Simulate and analyse one movie into `folder`; seconds taken."""
+    import cv2
+
+    from migradetect.io import write_results
+    from migradetect.params import AssignParams, Params
+    from migradetect.pipeline import analyze
+    from migradetect.synthetic import simulate
+
+    cv2.setNumThreads(1)
+    start = time.perf_counter()
+    simulation = simulate(condition, seed)
+    # the rules need no trained trees, and all else is the same
+    results = analyze(simulation.movie(), Params(assign=AssignParams(method="rules")))
+    write_results(results, folder / "results" / f"{condition}_{seed}")
+    # the truth last: its presence says that the movie is complete
+    write_results(simulation.truth, folder / "truth" / f"{condition}_{seed}")
+    return time.perf_counter() - start
+
+
+def pairs_of(folder: Path, movie: str) -> pd.DataFrame:
+    """Evidence of every pair of a found migrasome and a cell, with `is_parent`, for those with a known true parent."""
+    from migradetect.calibration import Calibration
+    from migradetect.evaluate.cells import overlap_cells
+    from migradetect.evaluate.matching import match_migrasomes, match_tracks
+    from migradetect.io import load_results
+    from migradetect.pipeline._parents import parent_pairs
+
+    results, truth = load_results(folder / "results" / movie), load_results(folder / "truth" / movie)
+    if results.migrasomes.empty or truth.migrasomes.empty:
+        return pd.DataFrame()
+    given = results.provenance["calibration"]
+    calibration = Calibration(given["pixel_size_um"], given["frame_interval_s"])
+    frames = np.unique(truth.frames["frame"].to_numpy(int))
+    overlap = overlap_cells(results, truth, calibration, frames)
+    same = match_tracks(match_migrasomes(truth.migrasomes, results.migrasomes, frames))
+    parent = truth.tracks.set_index("migrasome_id")["cell_id"]
+    same["parent"] = same["truth_id"].map(parent)
+    of_site = same.set_index("pred_id")["parent"]
+    sites = results.migrasomes.groupby("migrasome_id", as_index=False).agg(
+        y_stage_um=("y_stage_um", "median"),
+        x_stage_um=("x_stage_um", "median"),
+        birth_frame=("frame", "min"),
+        diameter_um=("diameter_um", "median"),
+    )
+    sites = sites[sites["migrasome_id"].isin(of_site.index)].fillna({"diameter_um": 1.0})
+    if sites.empty or overlap is None:
+        return pd.DataFrame()
+    drift = results.frames[["drift_y_um", "drift_x_um"]].to_numpy(float)
+    cells = results.cells.copy()
+    for axis, name in enumerate(("y", "x")):
+        cells[f"{name}_stage_um"] = cells[f"{name}_um"] - drift[cells["frame"].to_numpy(int), axis]
+    traces = surroundings(sites, results, drift, calibration)
+    planes = results.labels["cells"], results.labels["fibers"]
+    pairs = parent_pairs(sites, traces, cells, planes, drift, calibration)
+    named = pairs["cell_id"].map(overlap.names())
+    true = pairs["migrasome_id"].map(of_site).astype("Float64")
+    # a parent that was never in view is none of the candidates
+    return pairs.assign(
+        is_parent=(named == true).fillna(False).astype(bool), has_parent=true.notna().to_numpy(bool), movie=movie
+    )
+
+
+def surroundings(sites: pd.DataFrame, results: Any, drift_um: np.ndarray, calibration: Any) -> pd.DataFrame:
+    """Nearest body and fiber of each site in each frame, as pass 3 has them."""
+    from migradetect.filters import nearest_label
+
+    tables = []
+    for frame in range(len(drift_um)):
+        y = calibration.px(sites["y_stage_um"].to_numpy(float) + drift_um[frame, 0])
+        x = calibration.px(sites["x_stage_um"].to_numpy(float) + drift_um[frame, 1])
+        gap, cell = nearest_label(results.labels["cells"][frame], y, x)
+        fiber, _ = nearest_label(results.labels["fibers"][frame], y, x)
+        tables.append(
+            pd.DataFrame(
+                {
+                    "migrasome_id": sites["migrasome_id"].to_numpy(),
+                    "frame": frame,
+                    "cell_um": calibration.um(gap),
+                    "nearest_cell": cell,
+                    "fiber_um": calibration.um(fiber),
+                }
+            )
+        )
+    return pd.concat(tables, ignore_index=True)
+
+
+def classifier(n_trees: int, n_leaves: int) -> Any:
+    """Untrained trees."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    return HistGradientBoostingClassifier(
+        max_iter=n_trees,
+        learning_rate=0.06,
+        max_leaf_nodes=n_leaves,
+        min_samples_leaf=20,
+        l2_regularization=2.0,
+        monotonic_cst=[DIRECTIONS.get(name, 0) for name in FEATURES],
+        early_stopping=False,
+        random_state=0,
+    )
+
+
+def movie_weights(pairs: pd.DataFrame) -> np.ndarray:
+    """Weight of each pair: a movie with hundreds of migrasomes, all of a few cells, must not drown the others."""
+    return 1 / np.sqrt(pairs.groupby("movie")["migrasome_id"].transform("nunique").to_numpy(float))
+
+
+def cross_validated(pairs: pd.DataFrame, n_trees: int, n_leaves: int, n_parts: int = 8) -> np.ndarray:
+    """Probability of each pair from trees that have not seen its movie."""
+    movies = pairs["movie"].unique()
+    part = pairs["movie"].map(dict(zip(movies, np.arange(len(movies)) % n_parts, strict=True))).to_numpy()
+    x, y, weight = pairs[list(FEATURES)].to_numpy(np.float32), pairs["is_parent"].to_numpy(), movie_weights(pairs)
+    out = np.zeros(len(pairs))
+    for k in range(n_parts):
+        if (part == k).any():
+            seen = part != k
+            model = classifier(n_trees, n_leaves).fit(x[seen], y[seen], sample_weight=weight[seen])
+            out[~seen] = model.predict_proba(x[~seen])[:, 1]
+    return out
+
+
+def accuracy_table(pairs: pd.DataFrame, probability: np.ndarray) -> pd.DataFrame:
+    """Share of migrasomes with a known parent that get it, per condition and over all movies."""
+    best = pairs.assign(probability=probability).sort_values("probability").groupby(["movie", "migrasome_id"]).last()
+    best = best[best["has_parent"]].reset_index()
+    best["condition"] = best["movie"].str.rsplit("_", n=1).str[0]
+    by_movie = best.groupby("movie")["is_parent"].mean()
+    table = best.groupby("condition")["is_parent"].agg(["mean", "size"])
+    table.loc["all, pooled"] = [best["is_parent"].mean(), len(best)]
+    table.loc["all, mean of movies"] = [by_movie.mean(), len(best)]
+    return table.rename(columns={"mean": "accuracy", "size": "migrasomes"})
+
+
+def main() -> int:
+    """Simulate, analyse, pair, fit, write."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--trees", type=int, default=120)
+    parser.add_argument("--leaves", type=int, default=8, help="leaves of a tree")
+    parser.add_argument("--cache", type=Path, default=Path("benchmark_output/parent_training"))
+    parser.add_argument("--out", type=Path, default=Path("migradetect/data/parent.npz"))
+    options = parser.parse_args()
+    jobs = [(condition, FIRST_SEED + k) for condition, n in MOVIES.items() for k in range(n)]
+    with ProcessPoolExecutor(options.workers) as pool:
+        missing = [job for job in jobs if not (options.cache / "truth" / "{}_{}".format(*job) / "movie.json").exists()]
+        waiting = {pool.submit(analyse, *job, options.cache): job for job in missing}
+        for future in as_completed(waiting):
+            print("{}_{}: {:.0f} s".format(*waiting[future], future.result()), file=sys.stderr)
+        names = ["{}_{}".format(*job) for job in jobs]
+        tables = [future.result() for future in [pool.submit(pairs_of, options.cache, name) for name in names]]
+    pairs = pd.concat([table for table in tables if len(table)], ignore_index=True)
+    print(accuracy_table(pairs, cross_validated(pairs, options.trees, options.leaves)).round(3).to_string())
+    model = classifier(options.trees, options.leaves)
+    model.fit(pairs[list(FEATURES)].to_numpy(np.float32), pairs["is_parent"], sample_weight=movie_weights(pairs))
+    np.savez_compressed(options.out, **arrays_of(model, FEATURES))
+    print(f"{len(pairs)} pairs of {pairs['movie'].nunique()} movies -> {options.out}")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
