@@ -17,14 +17,20 @@ __all__ = ["OverlapLinker", "find_divisions", "link_spots", "merge_sites"]
 
 Labels = NDArray[np.int64]
 
+#: Distance in um that a doubling of the size counts for when spots are linked.
+_SIZE_UM = 0.3
+
 
 def link_spots(spots: pd.DataFrame, params: LinkingParams) -> pd.DataFrame:
     """Link candidates over time with trackpy (Crocker & Grier 1996, doi:10.1006/jcis.1996.0217).
 
+    The size takes part as a third coordinate, so that a small bead before a large one and the large one each keep to
+    themselves.
+
     Parameters
     ----------
     spots : pandas.DataFrame
-        Columns frame, y_stage_um, x_stage_um and any others.
+        Columns frame, y_stage_um, x_stage_um, scale_um and any others.
     params : LinkingParams
         Search range in um, memory in frames.
 
@@ -46,17 +52,18 @@ def link_spots(spots: pd.DataFrame, params: LinkingParams) -> pd.DataFrame:
     with warnings.catch_warnings():
         # trackpy 0.7 under pandas 3 warns about a change of pandas 4 at each call
         warnings.simplefilter("ignore")
+        out["_size"] = _SIZE_UM * np.log2(np.clip(out["scale_um"], 0.1, None))
         linked = trackpy.link(
             out.reset_index(drop=True),
             search_range=params.search_range_um,
-            pos_columns=["y_stage_um", "x_stage_um"],
+            pos_columns=["y_stage_um", "x_stage_um", "_size"],
             t_column="frame",
             memory=params.memory_frames,
             # crowded clumps would make a subnetwork too large to solve: there the range shrinks step by step
             adaptive_stop=params.search_range_um / 4,
             adaptive_step=0.8,
         )
-    out = linked.reset_index(drop=True)
+    out = linked.drop(columns="_size").reset_index(drop=True)
     out["candidate_id"] = out.pop("particle").astype(np.int64) + 1
     return out
 

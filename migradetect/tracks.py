@@ -32,6 +32,15 @@ FEATURES = (
     "cell_um",
     "blob_share",
     "log_over_line",
+    "log_contrast",
+    "log_resolved",
+    "line_ratio",
+    "line_ratio_best",
+    "opposite_ratio",
+    "valley_ratio",
+    "log_misfit",
+    "inside",
+    "contains",
 )
 
 #: Smaller ones are no migrasomes (0.5 um and larger), with some room for the error of the size, um.
@@ -90,10 +99,24 @@ def track_features(linked: pd.DataFrame) -> pd.DataFrame:
         fiber_length_um=("fiber_length_um", "median"),
         diameter_err=("diameter_err_um", "median"),
         scale_um=("scale_um", "median"),
+        contrast=("contrast", "median"),
+        resolved=("resolved", "median"),
+        line_ratio=("line_ratio", "median"),
+        opposite_ratio=("opposite_ratio", "median"),
+        valley_ratio=("valley_ratio", "median"),
+        misfit=("misfit", "median"),
+        inside=("inside", "median"),
+        contains=("contains", "median"),
         y_std=("y_stage_um", "std"),
         x_std=("x_stage_um", "std"),
     )
     out["roundness_best"] = by["roundness"].quantile(0.8)
+    out["line_ratio_best"] = by["line_ratio"].quantile(0.2).clip(-0.5, 2)
+    for name in ("line_ratio", "opposite_ratio", "valley_ratio"):
+        out[name] = out[name].clip(-0.5, 2)
+    out["log_contrast"] = np.log(np.clip(out["contrast"], 0.05, None))
+    out["log_resolved"] = np.log(np.clip(out["resolved"], 0.2, 20))
+    out["log_misfit"] = np.log(np.clip(out["misfit"], 1e-3, 3))
     out["log_best_snr"] = np.log(np.clip(by["blob_snr"].quantile(0.9), 0.1, None))
     out["log_diameter_err"] = np.log(np.clip((out["diameter_err"] / out["diameter_um"]).fillna(3.0), 1e-3, 3.0))
     out["log_scale_ratio"] = np.log(np.clip(out["scale_um"] / out["diameter_um"], 0.05, 20))

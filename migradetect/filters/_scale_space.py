@@ -40,11 +40,17 @@ class BlobScales:
         n = int(np.ceil(np.log(last / first) / np.log(ratio))) + 2
         return cls(tuple(float(first * ratio**i) for i in range(n)))
 
+    @property
+    def noise(self) -> NDArray[np.float32]:
+        """Standard deviation that white noise of 1 per pixel leaves in each response, shape (S - 1,)."""
+        pairs = zip(self.sigmas_px[:-1], self.sigmas_px[1:], strict=True)
+        return np.array([_dog_noise(fine, coarse) for fine, coarse in pairs], np.float32)
+
 
 def blob_responses(
     snr_image: Image, weight: Image, scales: BlobScales
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Normalised differences of Gaussians in units of their own noise.
+    """Differences of Gaussians of a constant ratio: scale-normalised Laplacians, largest at the scale of the blob.
 
     Parameters
     ----------
@@ -58,7 +64,9 @@ def blob_responses(
     Returns
     -------
     responses : ndarray, shape (S - 1, Y, X)
-        Response over the standard deviation that unit white noise gives it; bright blobs are positive.
+        Contrast of a blob of this scale, in the units of the image; bright blobs are positive. Its noise is
+        :attr:`BlobScales.noise`. Only the contrast peaks at the scale of a blob: divided by the noise, which falls with
+        the scale, the response to a bead on a line goes on rising along the line.
     smooth : ndarray, shape (S, Y, X)
         The Gaussian means themselves.
     """
@@ -71,7 +79,6 @@ def blob_responses(
         np.sqrt(support, out=support)
         np.subtract(smooth[i], smooth[i + 1], out=out[i])
         out[i] *= support
-        out[i] /= np.float32(_dog_noise(fine, coarse))
         support = wider
     return out, smooth
 

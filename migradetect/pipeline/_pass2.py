@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from migradetect.calibration import Calibration
+from migradetect.doubles import resolve_doubles
 from migradetect.linking import OverlapLinker, find_divisions, link_spots, merge_sites
 from migradetect.movie import Movie
 from migradetect.params import Params
@@ -73,7 +74,7 @@ def run_pass2(movie: Movie, params: Params, first: Pass1) -> Pass2:
     linked = merge_sites(linked)
     interval = calibration.frame_interval_min
     features = track_features(linked)
-    judged = judge(features, params.judge, movie.n_frames, interval)
+    judged = resolve_doubles(judge(features, params.judge, movie.n_frames, interval))
     cells, cell_lut = _link_cells(first, drift, params, calibration)
     fibers, fiber_lut = _link_fibers(first, drift, cell_lut, calibration)
     return Pass2(drift, cells, cell_lut, fibers, fiber_lut, linked, judged)

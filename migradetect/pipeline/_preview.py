@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from migradetect.errors import AxesError
 from migradetect.fibers import measure_fibers
+from migradetect.doubles import resolve_doubles
 from migradetect.linking import link_spots
 from migradetect.movie import Movie
 from migradetect.params import Params
@@ -72,7 +73,7 @@ def preview(movie: Movie, params: Params, frame: int) -> FramePreview:
     found = detect(image, params, movie.calibration, model)
     fibers = measure_fibers(found.fibers, found.ridge, middle.cells, movie.calibration)
     spots = link_spots(place_spots(found, middle, fibers, movie.calibration), params.linking)
-    judged = judge(track_features(spots), params.judge, 1, float("nan"))
+    judged = resolve_doubles(judge(track_features(spots), params.judge, 1, float("nan")))
     accepted = judged.loc[judged["kind"] == "migrasome", ["y_um", "x_um", "diameter_um", "snr", "score"]]
     images = {role: movie.frame(frame, role) for role in movie.roles}
     return FramePreview(frame, images, middle.cells, found.fibers, accepted.reset_index(drop=True))

@@ -183,6 +183,17 @@ class World:
         """Centre of a bead in stage coordinates, shape (2,)."""
         return self.network.point(bead.segment, bead.s, self.now)
 
+    def _is_taken(self, bead: Bead) -> bool:
+        """Whether a bead that exists would, once both are full-grown, overlap with a new one."""
+        place = self.bead_place(bead)
+        for other in self.beads:
+            if other is bead or not other.exists(self.now):
+                continue
+            reach = 0.5 * (bead.plateau_um + other.plateau_um)
+            if float(np.hypot(*(self.bead_place(other) - place))) < reach:
+                return True
+        return False
+
     def _tend_beads(self) -> None:
         p, rng = self.params, self.rng
         for bead in self.beads:
@@ -195,6 +206,10 @@ class World:
                     shift = 1.0 + (self.now - bead.birth)
                     bead.birth, bead.end = bead.birth + shift, bead.end + shift
                     bead.fade_from, bead.leaks_at = bead.fade_from + shift, bead.leaks_at + shift
+                    continue
+                if self._is_taken(bead):
+                    # two vesicles can't fill the same space: where one stands no other grows
+                    bead.end = self.now
                     continue
                 bead.is_born = True
             is_new = over is not None and self.now - bead.last_covered > PASSING_MIN

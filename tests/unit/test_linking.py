@@ -15,7 +15,7 @@ PARAMS = LinkingParams(search_range_um=0.6, memory_frames=2)
 
 def spots(rows: list[tuple[int, float, float]]) -> pd.DataFrame:
     table = pd.DataFrame(rows, columns=["frame", "y_stage_um", "x_stage_um"])
-    return table.assign(snr=np.arange(len(table), dtype=float))
+    return table.assign(snr=np.arange(len(table), dtype=float), scale_um=1.2)
 
 
 def sites(n_frames: int, places: list[tuple[float, float]], seed: int = 0, jitter: float = 0.05) -> pd.DataFrame:
@@ -49,6 +49,16 @@ def test_memory_bridges_gaps_up_to_its_length(gap: int, n_tracks: int) -> None:
     rows = [(t, 1.0, 1.0) for t in range(12) if not 4 <= t < 4 + gap]
     linked = link_spots(spots(rows + other), PARAMS)
     assert linked[linked["y_stage_um"] < 5]["candidate_id"].nunique() == n_tracks
+
+
+def test_small_bead_before_a_large_one_keeps_to_itself() -> None:
+    rng = np.random.default_rng(3)
+    small = sites(20, [(5.0, 5.0)], jitter=0.08).assign(scale_um=0.8, truth=0)
+    large = sites(20, [(5.05, 5.05)], seed=1, jitter=0.08).assign(scale_um=2.6, truth=1)
+    both = pd.concat([small, large]).sample(frac=1, random_state=rng).sort_values("frame", ignore_index=True)
+    linked = link_spots(both, PARAMS)
+    assert "_size" not in linked.columns
+    assert linked.groupby("candidate_id")["truth"].nunique().tolist() == [1, 1]
 
 
 def test_no_spots_keep_their_columns() -> None:

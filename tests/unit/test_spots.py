@@ -66,6 +66,40 @@ def test_two_vesicles_side_by_side_are_two() -> None:
     assert len(near(find(image), 80, 96)) == 1
 
 
+@pytest.mark.parametrize("height", [12.0, 40.0])
+def test_bead_on_a_bright_fiber_keeps_its_size_and_roundness(height: float) -> None:
+    fiber = 0.5 * height * draw_line(SHAPE, (85, -5), (85, 185), 0.9)
+    row = near(find(vesicle(85.0, 90.0, 1.2, height) + fiber + noise()), 85, 90).iloc[0]
+    assert row["scale_um"] == pytest.approx(1.2, rel=0.3)
+    assert row["roundness"] > 0.4
+    assert 0.2 < row["line_ratio"] < 0.5
+    assert row["valley_ratio"] < 0.25
+
+
+def test_kink_of_a_fiber_is_no_brighter_than_the_fiber() -> None:
+    kink = 30 * np.maximum(draw_line(SHAPE, (40, 40), (85, 90), 0.9), draw_line(SHAPE, (85, 90), (40, 140), 0.9))
+    row = near(find((kink + noise()).astype(np.float32)), 85, 90, 4.0).iloc[0]
+    assert row["line_ratio"] > 0.7
+
+
+def test_clump_of_bright_beads_does_not_swallow_them() -> None:
+    places = [(80.0, 82.0), (80.0, 91.0), (88.0, 86.0)]
+    image = noise()
+    for y, x in places:
+        image = image + vesicle(y, x, 1.0, 40.0)
+    table = find(image)
+    for y, x in places:
+        found = near(table, y, x, 2.0)
+        assert len(found) == 1
+        assert found["diameter_um"].iloc[0] == pytest.approx(1.0, rel=0.3)
+    wide = table[(table["scale_um"] > 2) & (table["snr"] > 30)]
+    assert (wide["contains"] > 0).all()
+
+
+def test_vesicle_cut_by_the_border_is_found() -> None:
+    assert len(near(find(vesicle(1.0, 90.0, 1.2, 40.0) + noise()), 1, 90)) == 1
+
+
 def test_line_is_not_round() -> None:
     table = find(8 * draw_line(SHAPE, (20, -5), (150, 185), 0.9) + noise())
     strong = table[table["snr"] > 8]
