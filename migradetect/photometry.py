@@ -10,7 +10,18 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from migradetect.calibration import Calibration
-from migradetect.profiles import N_SHAPES, ProfileLibrary, fit_shapes, fit_signal, radial_profiles, shape_weights
+from migradetect.profiles import (
+    N_SHAPES,
+    ProfileLibrary,
+    find_offsets,
+    fit_shapes,
+    fit_signal,
+    line_strength,
+    median_profile,
+    radial_profiles,
+    read_sectors,
+    shape_weights,
+)
 
 __all__ = ["Sites", "count_arms", "measure_sites", "settle_shape"]
 
@@ -20,6 +31,8 @@ Array = NDArray[np.float64]
 
 #: Above this SNR the diameter of a single frame is trusted to size its own signal.
 _FREE_SNR = 6.0
+#: Error of the profile templates, share of the contrast.
+_MODEL_ERROR = 0.04
 
 
 @dataclass(frozen=True)
@@ -84,9 +97,17 @@ def measure_sites(
     height, width = signal.shape
     inside = (y >= 0) & (x >= 0) & (y <= height - 1) & (x <= width - 1)
     reach = np.minimum(sites.diameter_um * 0.8 + 0.6, library.radii_px[-1] * calibration.pixel_size_um)
-    profile, error = radial_profiles(signal, variance, weight, y, x, library, reach)
-    fits = fit_shapes(profile, error, library)
-    amplitude, amplitude_err, _ = fit_signal(profile, error, library, sites.diameter_um, sites.shape)
+    sectors = read_sectors(signal, variance, weight, y, x, library, reach)
+    profile = median_profile(sectors)
+    amplitude, amplitude_err, _ = fit_signal(profile, sectors.error, library, sites.diameter_um, sites.shape)
+    # a site is known to a tenth of a um and drift to less than a pixel; off its centre a profile is wider
+    dy, dx = find_offsets(sectors, profile, library, sites.diameter_um / 2)
+    clear = amplitude > _FREE_SNR * amplitude_err
+    y, x = y + np.where(clear, dy, 0), x + np.where(clear, dx, 0)
+    sectors = read_sectors(signal, variance, weight, y, x, library, reach)
+    profile = median_profile(sectors)
+    line = line_strength(sectors, profile, library)
+    fits = fit_shapes(profile, sectors.error, library, line, _MODEL_ERROR)
     rows = np.arange(len(sites.shape))
     signal_of = np.stack([fit.signal for fit in fits])[sites.shape, rows]
     error_of = np.stack([fit.signal_err for fit in fits])[sites.shape, rows]

@@ -2,9 +2,9 @@
 
 Around a site the image is read on rings; each ring is cut in sectors and the *median* sector is kept. A fiber that runs
 through or ends at the site fills few sectors and drops out, but for the innermost 1.5 sigma of the PSF, where it fills
-them all: what is left is nearly what the blob adds over the line. The
-profile is compared with those of spheres and shells of every diameter, blurred by the PSF, which gives the diameter
-with the PSF taken off, the integrated signal, and the error of both.
+them all. The profile is compared with those of spheres and shells of every diameter, blurred by the PSF, which gives
+the diameter with the PSF taken off, the integrated signal, and the error of both. What the fiber leaves in the middle
+can be fitted with them: how bright it is, the mean of the sectors less their median tells further out.
 """
 
 from __future__ import annotations
@@ -19,12 +19,18 @@ from scipy import special
 
 __all__ = [
     "N_SHAPES",
+    "LineStrength",
     "ProfileFit",
     "ProfileLibrary",
+    "Sectors",
+    "find_offsets",
     "fit_profiles",
     "fit_shapes",
     "fit_signal",
+    "line_strength",
+    "median_profile",
     "radial_profiles",
+    "read_sectors",
     "shape_weights",
 ]
 
@@ -32,10 +38,13 @@ Image = NDArray[np.float32]
 Array = NDArray[np.float64]
 
 N_SECTORS = 12
-#: Exponent p of the projected density (1 - r^2 / R^2)^p: a filled sphere, a thin optical section of one (a disc), and
-#: the projection of a shell, between which a confocal image of a vesicle lies.
-SHAPE_EXPONENTS = (0.5, 0.0, -0.4)
+#: Exponent p of the projected density (1 - r^2 / R^2)^p: from a filled sphere (0.5) over a thin optical section of one,
+#: a disc (0), towards the projection of a shell (-0.5), between which a confocal image of a vesicle lies. Of the same
+#: width, one is 6 % larger than the next.
+SHAPE_EXPONENTS = (0.5, 0.22, 0.0, -0.2, -0.4)
 N_SHAPES = len(SHAPE_EXPONENTS)
+#: Most fibers that are told apart at a site.
+N_ARMS = 3
 _DIAMETER_RATIO = 1.05
 _LOWEST_UM, _HIGHEST_UM = 0.15, 5.0
 
@@ -52,14 +61,23 @@ class ProfileLibrary:
         Radii of the rings.
     templates : ndarray, shape (N_SHAPES, D, K)
         Value at each radius, in 1 / um2, so that a fitted factor is count um2.
+    lines : ndarray, shape (N_ARMS, K)
+        What one, two, ... thin lines that end at the centre leave in the median of the sectors, 1 at the centre.
+    line_excess : ndarray, shape (K,)
+        Mean less median of the sectors for the same lines; beyond the innermost rings their number plays no part.
     pixel_size_um : float
         Edge of a pixel.
+    sigma_um : float
+        Blur of the templates: PSF, pixel and reading between pixels.
     """
 
     diameters_um: Array
     radii_px: Array
     templates: Array
+    lines: Array
+    line_excess: Array
     pixel_size_um: float
+    sigma_um: float
 
     @classmethod
     def build(cls, pixel_size_um: float, psf_sigma_um: float, max_radius_um: float = 3.6) -> ProfileLibrary:
@@ -79,7 +97,28 @@ def _build(pixel_size_um: float, psf_sigma_um: float, max_radius_um: float) -> P
     for s, exponent in enumerate(SHAPE_EXPONENTS):
         for d, diameter in enumerate(diameters):
             templates[s, d] = _blurred_profile(diameter / 2, exponent, sigma, radii_px * pixel_size_um)
-    return ProfileLibrary(np.asarray(diameters, np.float64), radii_px, templates, pixel_size_um)
+    lines, excess = _line_profiles(radii_px * pixel_size_um, sigma)
+    return ProfileLibrary(np.asarray(diameters, np.float64), radii_px, templates, lines, excess, pixel_size_um, sigma)
+
+
+def _line_profiles(at: Array, sigma: float) -> tuple[Array, Array]:
+    """Median of the sectors, and mean less median, for 1 to N_ARMS lines that end at the centre, evenly spread."""
+    fine, turns = 10, 12
+    angle = 2 * np.pi * (np.arange(N_SECTORS * fine) + 0.5) / (N_SECTORS * fine)
+    median, excess = np.zeros((N_ARMS, at.size)), np.zeros((N_ARMS, at.size))
+    for n in range(1, N_ARMS + 1):
+        for turn in range(turns):
+            ring = np.zeros((at.size, angle.size))
+            for arm in range(n):
+                off = angle - 2 * np.pi * arm / n - 2 * np.pi * turn / turns / N_SECTORS
+                along, across = at[:, None] * np.cos(off), at[:, None] * np.sin(off)
+                # n half lines of peak 2 / n add up to 1 at the centre
+                ring += 2 / n * np.exp(-(across**2) / (2 * sigma**2)) * special.ndtr(along / sigma)
+            sectors = ring.reshape(at.size, N_SECTORS, fine).mean(axis=2)
+            middle = np.median(sectors, axis=1)
+            median[n - 1] += middle / turns
+            excess[n - 1] += (sectors.mean(axis=1) - middle) / turns
+    return median, excess[1]
 
 
 def _blurred_profile(radius: float, exponent: float, sigma: float, at: Array) -> Array:
@@ -138,20 +177,54 @@ def radial_profiles(
     error : ndarray, shape (N, K)
         Standard error of each value.
     """
+    sectors = read_sectors(image, variance, weight, y_px, x_px, library, max_radius_um)
+    return median_profile(sectors), sectors.error
+
+
+@dataclass(frozen=True)
+class Sectors:
+    """What was read around N sites.
+
+    Parameters
+    ----------
+    values : ndarray, shape (N, K, N_SECTORS)
+        Mean of each sector of each ring; NaN where nothing could be read.
+    error : ndarray, shape (N, K)
+        Standard error of the median of the sectors of a ring.
+    """
+
+    values: Array
+    error: Array
+
+
+def read_sectors(
+    image: Image,
+    variance: Image,
+    weight: Image,
+    y_px: Array,
+    x_px: Array,
+    library: ProfileLibrary,
+    max_radius_um: Array,
+) -> Sectors:
+    """Rings around each site, cut in sectors; parameters as in :func:`radial_profiles`."""
     limit = np.asarray(max_radius_um, float) / library.pixel_size_um
-    return _profiles(image, variance, weight, np.asarray(y_px, float), np.asarray(x_px, float), library.radii_px, limit)
+    y, x = np.asarray(y_px, float), np.asarray(x_px, float)
+    return Sectors(*_read_sectors(image, variance, weight, y, x, library.radii_px, limit))
+
+
+def median_profile(sectors: Sectors) -> Array:
+    """Median of the sectors of each ring, shape (N, K); NaN where the ring could not be read."""
+    return _medians(sectors.values)
 
 
 @njit(cache=True, nogil=True)
-def _profiles(
+def _read_sectors(
     image: Image, variance: Image, weight: Image, ys: Array, xs: Array, radii: Array, limit: Array
 ) -> tuple[Array, Array]:  # pragma: no cover (numba)
     height, width = image.shape
     n, k = ys.size, radii.size
-    profile = np.full((n, k), np.nan)
+    values = np.full((n, k, N_SECTORS), np.nan)
     error = np.full((n, k), np.nan)
-    total = np.empty(N_SECTORS)
-    count = np.empty(N_SECTORS)
     step = radii[1] - radii[0]
     for i in range(n):
         for j in range(k):
@@ -159,53 +232,182 @@ def _profiles(
             if r > limit[i]:
                 break
             per_sector = max(2, int(np.ceil(2 * np.pi * r / N_SECTORS)))
-            total[:] = 0.0
-            count[:] = 0.0
-            spread, m = 0.0, 0
-            for s in range(N_SECTORS * per_sector):
-                angle = 2 * np.pi * s / (N_SECTORS * per_sector)
-                y = ys[i] + r * np.sin(angle)
-                x = xs[i] + r * np.cos(angle)
-                y0, x0 = int(np.floor(y)), int(np.floor(x))
-                if y0 < 0 or x0 < 0 or y0 >= height - 1 or x0 >= width - 1:
-                    continue
-                if weight[int(np.rint(y)), int(np.rint(x))] < 0.5:
-                    continue
-                fy, fx = y - y0, x - x0
-                value = (
-                    image[y0, x0] * (1 - fy) * (1 - fx)
-                    + image[y0, x0 + 1] * (1 - fy) * fx
-                    + image[y0 + 1, x0] * fy * (1 - fx)
-                    + image[y0 + 1, x0 + 1] * fy * fx
-                )
-                total[s // per_sector] += value
-                count[s // per_sector] += 1
-                spread += variance[y0, x0]
-                m += 1
-            valid = 0
+            spread, m, valid = 0.0, 0, 0
             for s in range(N_SECTORS):
-                if count[s] > 0:
-                    total[valid] = total[s] / count[s]
+                total, count = 0.0, 0
+                for q in range(per_sector):
+                    angle = 2 * np.pi * (s * per_sector + q + 0.5) / (N_SECTORS * per_sector)
+                    y = ys[i] + r * np.sin(angle)
+                    x = xs[i] + r * np.cos(angle)
+                    y0, x0 = int(np.floor(y)), int(np.floor(x))
+                    if y0 < 0 or x0 < 0 or y0 >= height - 1 or x0 >= width - 1:
+                        continue
+                    if weight[int(np.rint(y)), int(np.rint(x))] < 0.5:
+                        continue
+                    fy, fx = y - y0, x - x0
+                    total += (
+                        image[y0, x0] * (1 - fy) * (1 - fx)
+                        + image[y0, x0 + 1] * (1 - fy) * fx
+                        + image[y0 + 1, x0] * fy * (1 - fx)
+                        + image[y0 + 1, x0 + 1] * fy * fx
+                    )
+                    spread += variance[y0, x0]
+                    count += 1
+                if count > 0:
+                    values[i, j, s] = total / count
                     valid += 1
+                    m += count
             if valid < N_SECTORS // 3:
+                values[i, j, :] = np.nan
                 continue
-            # insertion sort of at most 12 values, then the median
-            for a in range(1, valid):
-                v = total[a]
-                b = a - 1
-                while b >= 0 and total[b] > v:
-                    total[b + 1] = total[b]
-                    b -= 1
-                total[b + 1] = v
-            middle = valid // 2
-            profile[i, j] = total[middle] if valid % 2 else 0.5 * (total[middle - 1] + total[middle])
             # independent pixels of the ring, a median costs pi / 2 in variance; a lone pixel is not more than one
             independent = max(1.0, 2 * np.pi * r * min(step, 1.0)) * valid / N_SECTORS
             error[i, j] = np.sqrt(spread / m / independent * (1.57 if r > 1.0 else 1.0))
-    return profile, error
+    return values, error
 
 
-def fit_shapes(profile: Array, error: Array, library: ProfileLibrary) -> tuple[ProfileFit, ...]:
+@njit(cache=True, nogil=True)
+def _medians(values: Array) -> Array:  # pragma: no cover (numba)
+    n, k, n_sectors = values.shape
+    out = np.full((n, k), np.nan)
+    row = np.empty(n_sectors)
+    for i in range(n):
+        for j in range(k):
+            valid = 0
+            for s in range(n_sectors):
+                v = values[i, j, s]
+                if np.isnan(v):
+                    continue
+                # insertion sort of at most 12 values
+                b = valid - 1
+                while b >= 0 and row[b] > v:
+                    row[b + 1] = row[b]
+                    b -= 1
+                row[b + 1] = v
+                valid += 1
+            middle = valid // 2
+            if valid:
+                out[i, j] = row[middle] if valid % 2 else 0.5 * (row[middle - 1] + row[middle])
+    return out
+
+
+@dataclass(frozen=True)
+class LineStrength:
+    """Brightness at N sites of the lines that meet there; arrays of shape (N,).
+
+    Parameters
+    ----------
+    value, error : ndarray
+        Sum of the lines at the centre, each half as bright where it ends, and its standard error; infinite: unknown.
+    """
+
+    value: Array
+    error: Array
+
+
+def line_strength(sectors: Sectors, profile: Array, library: ProfileLibrary) -> LineStrength:
+    """Brightness of the lines at each site, from where they fill few sectors.
+
+    What is round adds the same to the mean and to the median of the sectors of a ring; lines add to the mean alone,
+    beyond the innermost rings. The weighted median over the rings leaves out a neighbour that fills some of them.
+
+    Parameters
+    ----------
+    sectors : Sectors
+        N sites.
+    profile : ndarray, shape (N, K)
+        Median of the sectors.
+    library : ProfileLibrary
+        Gives what a line of brightness 1 leaves.
+
+    Returns
+    -------
+    LineStrength
+    """
+    known = np.isfinite(sectors.values)
+    mean = np.nan_to_num(sectors.values).sum(axis=2) / np.maximum(known.sum(axis=2), 1)
+    far = library.radii_px * library.pixel_size_um > 3 * library.sigma_um
+    usable = np.isfinite(profile) & np.isfinite(sectors.error) & (sectors.error > 0) & far
+    unit = np.maximum(library.line_excess, 1e-6)
+    ratio = np.where(usable, (mean - profile) / unit, np.inf)
+    # mean and median of a ring share most of their noise
+    weight = np.where(usable, (unit / np.where(usable, 0.7 * sectors.error, 1)) ** 2, 0)
+    order = np.argsort(ratio, axis=1)
+    share = np.cumsum(np.take_along_axis(weight, order, axis=1), axis=1)
+    total = share[:, -1]
+    middle = np.minimum((share < 0.5 * total[:, None]).sum(axis=1), share.shape[1] - 1)
+    value = np.take_along_axis(np.take_along_axis(ratio, order, axis=1), middle[:, None], axis=1)[:, 0]
+    seen = total > 0
+    error = np.sqrt(1.57 / np.where(seen, total, 1))
+    return LineStrength(np.where(seen, np.maximum(value, 0), 0), np.where(seen, error, np.inf))
+
+
+#: Sites are found to about this, um: what a recentring may change without strong evidence, and twice it at most.
+_PLACE_UM = 0.1
+
+
+def find_offsets(sectors: Sectors, profile: Array, library: ProfileLibrary, radius_um: Array) -> tuple[Array, Array]:
+    """How far the round object at each site is off the centre of the rings.
+
+    For a small offset o the ring at radius r holds f(r) - f'(r) (o . u) in direction u, so that opposite sectors differ
+    by -2 f'(r) (o . u). A line that ends at the site fills one pair of sectors; robust weights take it out.
+
+    Parameters
+    ----------
+    sectors : Sectors
+        N sites.
+    profile : ndarray, shape (N, K)
+        Median of the sectors.
+    library : ProfileLibrary
+        Gives the radii.
+    radius_um : ndarray, shape (N,)
+        Radius of the object: further out than one sigma beyond it, other things are seen.
+
+    Returns
+    -------
+    dy_px, dx_px : ndarray, shape (N,)
+        To be added to the centres; drawn to 0 where the noise allows no better.
+    """
+    radii = library.radii_px
+    half = N_SECTORS // 2
+    angle = 2 * np.pi * (np.arange(half) + 0.5) / N_SECTORS
+    up, right = np.sin(angle), np.cos(angle)
+    outer = (np.asarray(radius_um) + library.sigma_um) / library.pixel_size_um
+    slope = np.gradient(profile, radii, axis=1)
+    # only where it falls: the middle of a ring tells nothing that its rim does not tell better
+    slope = np.where(np.isfinite(slope) & (radii <= outer[:, None]), np.minimum(np.nan_to_num(slope), 0), 0)
+    difference = sectors.values[:, :, :half] - sectors.values[:, :, half:]
+    usable = np.isfinite(difference) & (sectors.error > 0)[:, :, None] & (radii > 0)[None, :, None]
+    difference = np.where(usable, difference, 0)
+    filled = np.nan_to_num(profile)
+    contrast = (filled.max(axis=1) - filled.min(axis=1))[:, None, None]
+    spread = np.hypot(np.nan_to_num(sectors.error)[:, :, None] * np.sqrt(2 * N_SECTORS / 1.57), 0.03 * contrast)
+    base = np.where(usable, 1 / np.where(usable, spread, 1) ** 2, 0)
+    gain = -2 * slope[:, :, None]
+    prior = (library.pixel_size_um / _PLACE_UM) ** 2
+    weight = base
+    dy = dx = np.zeros(len(profile))
+    for _ in range(4):
+        pull = weight * gain
+        yy = (pull * gain * up**2).sum(axis=(1, 2)) + prior
+        xx = (pull * gain * right**2).sum(axis=(1, 2)) + prior
+        xy = (pull * gain * up * right).sum(axis=(1, 2))
+        y, x = (pull * difference * up).sum(axis=(1, 2)), (pull * difference * right).sum(axis=(1, 2))
+        det = yy * xx - xy**2
+        dy, dx = (y * xx - x * xy) / det, (x * yy - y * xy) / det
+        residual = np.abs(difference - gain * (dy[:, None, None] * up + dx[:, None, None] * right)) * np.sqrt(base)
+        weight = base / np.maximum(1, residual / 1.5)
+    limit = 2 * _PLACE_UM / library.pixel_size_um
+    return np.clip(dy, -limit, limit), np.clip(dx, -limit, limit)
+
+
+def fit_shapes(
+    profile: Array,
+    error: Array,
+    library: ProfileLibrary,
+    line: LineStrength | None = None,
+    model_error: float = 0.0,
+) -> tuple[ProfileFit, ...]:
     """Best diameter, signal and background of each profile, for every shape.
 
     Parameters
@@ -214,6 +416,12 @@ def fit_shapes(profile: Array, error: Array, library: ProfileLibrary) -> tuple[P
         From :func:`radial_profiles`.
     library : ProfileLibrary
         The templates.
+    line : LineStrength, optional
+        What is known of the lines at each site: what they leave in the middle of the profile is fitted as well. Their
+        brightness is known to its error and to a factor of about two, as they bend and break off.
+    model_error : float
+        Error of the templates as a share of the contrast of the profile, added to the noise: no vesicle is as round and
+        no PSF as Gaussian as they are, and at high SNR the innermost rings would decide alone.
 
     Returns
     -------
@@ -221,11 +429,18 @@ def fit_shapes(profile: Array, error: Array, library: ProfileLibrary) -> tuple[P
         One for each of :data:`SHAPE_EXPONENTS`; NaN where fewer than four rings can be used.
     """
     profile, error = np.ascontiguousarray(profile), np.ascontiguousarray(error)
+    n = len(profile)
+    if line is None:
+        lines, value, known = np.zeros((1, profile.shape[1])), np.zeros(n), np.ones(n)
+    else:
+        lines, value = library.lines, line.value
+        known = 1 / (value**2 + np.maximum(line.error, 1e-9) ** 2)
+    found = _fit(profile, error, library.templates, library.diameters_um, lines, value, known, model_error)
     fits = []
     for shape in range(N_SHAPES):
-        best = _fit(profile, error, library.templates[shape : shape + 1], library.diameters_um)
-        index = np.full(len(best), shape, np.int64)
-        fits.append(ProfileFit(best[:, 0], best[:, 1], best[:, 2], best[:, 3], best[:, 4], index, best[:, 6]))
+        best = found[:, shape]
+        index = np.full(n, shape, np.int64)
+        fits.append(ProfileFit(best[:, 0], best[:, 1], best[:, 2], best[:, 3], best[:, 4], index, best[:, 5]))
     return tuple(fits)
 
 
@@ -298,74 +513,124 @@ def fit_profiles(profile: Array, error: Array, library: ProfileLibrary) -> Profi
 
 
 @njit(cache=True, nogil=True)
-def _solve(profile: Array, weight: Array, template: Array) -> tuple[float, float, float, float]:  # pragma: no cover
-    sw = st = stt = sp = stp = spp = 0.0
-    for j in range(profile.size):
-        w = weight[j]
-        if w <= 0:
-            continue
-        t, p = template[j], profile[j]
-        sw += w
-        st += w * t
-        stt += w * t * t
-        sp += w * p
-        stp += w * t * p
-        spp += w * p * p
-    det = sw * stt - st * st
-    if det <= 1e-12 * sw * stt:
+def _solve(
+    weight: Array, profile: Array, template: Array, line: Array, sums: Array, value: float, known: float
+) -> tuple[float, float, float, float]:  # pragma: no cover (numba)
+    """Least squares for signal, line and background: chi-square, signal, line, background.
+
+    `sums` holds the weighted sums of 1, profile, profile^2, line, line^2, line * profile; the line is drawn to `value`
+    with weight `known`. Neither signal nor line is negative.
+    """
+    st = stt = stp = stl = 0.0
+    for j in range(weight.size):
+        wt = weight[j] * template[j]
+        st += wt
+        stt += wt * template[j]
+        stp += wt * profile[j]
+        stl += wt * line[j]
+    sw, sp, spp, sl, sll, slp = sums
+    tt, tp, tl = stt - st * st / sw, stp - st * sp / sw, stl - st * sl / sw
+    ll, lp = sll - sl * sl / sw + known, slp - sl * sp / sw + known * value
+    pp = spp - sp * sp / sw + known * value * value
+    det = tt * ll - tl * tl
+    if det <= 1e-12 * stt * ll:
         return np.nan, np.nan, np.nan, np.nan
-    a = (sw * stp - st * sp) / det
+    a, c = (tp * ll - lp * tl) / det, (lp * tt - tp * tl) / det
+    if c < 0:
+        c, a = 0.0, tp / tt
     if a < 0:
-        a = 0.0
-    b = (sp - a * st) / sw
-    chi2 = spp - 2 * a * stp - 2 * b * sp + a * a * stt + 2 * a * b * st + b * b * sw
-    return a, b, chi2, np.sqrt(sw / det)
+        a, c = 0.0, max(0.0, lp / ll)
+    chi2 = pp - 2 * a * tp - 2 * c * lp + a * a * tt + 2 * a * c * tl + c * c * ll
+    return chi2, a, c, (sp - a * st - c * sl) / sw
+
+
+#: Every so many diameters are tried first, then all around the best.
+_STRIDE = 3
 
 
 @njit(cache=True, nogil=True)
-def _fit(profile: Array, error: Array, templates: Array, diameters: Array) -> Array:  # pragma: no cover (numba)
+def _fit(
+    profile: Array,
+    error: Array,
+    templates: Array,
+    diameters: Array,
+    lines: Array,
+    value: Array,
+    known: Array,
+    model_error: float,
+) -> Array:  # pragma: no cover (numba)
     n, k = profile.shape
-    n_shapes, n_diameters = templates.shape[0], templates.shape[1]
-    out = np.full((n, 7), np.nan)
-    weight = np.empty(k)
-    clean = np.empty(k)
+    n_shapes, n_diameters, n_lines = templates.shape[0], templates.shape[1], lines.shape[0]
+    out = np.full((n, n_shapes, 6), np.nan)
+    weight, noise_weight, clean = np.empty(k), np.empty(k), np.empty(k)
     chi2 = np.empty(n_diameters)
+    sums = np.zeros((n_lines, 6))
+    step = np.log(diameters[1] / diameters[0])
     for i in range(n):
-        used = 0
+        used, low, high = 0, np.inf, -np.inf
         for j in range(k):
             ok = np.isfinite(profile[i, j]) and error[i, j] > 0
-            weight[j] = 1 / error[i, j] ** 2 if ok else 0.0
             clean[j] = profile[i, j] if ok else 0.0
-            used += ok
-        out[i, 5] = 0
+            noise_weight[j] = 1 / error[i, j] ** 2 if ok else 0.0
+            if ok:
+                used += 1
+                low, high = min(low, clean[j]), max(high, clean[j])
         if used < 4:
             continue
-        lowest = np.inf
+        misfit = (model_error * (high - low)) ** 2
+        for j in range(k):
+            weight[j] = 1 / (1 / noise_weight[j] + misfit) if noise_weight[j] > 0 else 0.0
+        sums[:] = 0.0
+        for m in range(n_lines):
+            for j in range(k):
+                w, p, g = weight[j], clean[j], lines[m, j]
+                sums[m, 0] += w
+                sums[m, 1] += w * p
+                sums[m, 2] += w * p * p
+                sums[m, 3] += w * g
+                sums[m, 4] += w * g * g
+                sums[m, 5] += w * g * p
         for s in range(n_shapes):
-            at = -1
-            for d in range(n_diameters):
-                chi2[d] = _solve(clean, weight, templates[s, d])[2]
-                if np.isfinite(chi2[d]) and (at < 0 or chi2[d] < chi2[at]):
-                    at = d
-            if at < 0 or chi2[at] >= lowest:
+            lowest, at, arms = np.inf, -1, 0
+            for d in range(0, n_diameters, _STRIDE):
+                for m in range(n_lines):
+                    c = _solve(weight, clean, templates[s, d], lines[m], sums[m], value[i], known[i])[0]
+                    if c < lowest:
+                        lowest, at, arms = c, d, m
+            if at < 0:
                 continue
-            lowest = chi2[at]
-            a, b, c, e = _solve(clean, weight, templates[s, at])
-            log_d = np.log(diameters[at])
-            step = np.log(diameters[1] / diameters[0])
-            err = np.nan
-            if 0 < at < n_diameters - 1:
+            first, last = max(0, at - _STRIDE - 1), min(n_diameters - 1, at + _STRIDE + 1)
+            chi2[at] = lowest
+            for d in range(first, last + 1):
+                chi2[d] = _solve(weight, clean, templates[s, d], lines[arms], sums[arms], value[i], known[i])[0]
+                if chi2[d] < chi2[at]:
+                    at = d
+            c, a, _, b = _solve(weight, clean, templates[s, at], lines[arms], sums[arms], value[i], known[i])
+            log_d, err = np.log(diameters[at]), np.nan
+            if first < at < last:
                 bend = chi2[at - 1] - 2 * chi2[at] + chi2[at + 1]
                 if bend > 0:
                     log_d += step * 0.5 * (chi2[at - 1] - chi2[at + 1]) / bend
                     # delta chi-square of 1; a poor fit has larger errors than its noise says
                     err = step * np.sqrt(2 / bend) * max(1.0, np.sqrt(c / max(used - 3, 1)))
-            out[i, 0] = np.exp(log_d)
-            out[i, 1] = out[i, 0] * err
-            out[i, 2], out[i, 3], out[i, 4] = a, e, b
-            out[i, 5] = s
-            out[i, 6] = c / max(used - 3, 1)
+            out[i, s, 0] = np.exp(log_d)
+            out[i, s, 1] = out[i, s, 0] * err
+            out[i, s, 2], out[i, s, 4] = a, b
+            out[i, s, 3] = _signal_error(noise_weight, templates[s, at])
+            out[i, s, 5] = c / max(used - 3, 1)
     return out
+
+
+@njit(cache=True, nogil=True)
+def _signal_error(weight: Array, template: Array) -> float:  # pragma: no cover (numba)
+    """What the noise alone leaves uncertain of the signal at a given diameter."""
+    sw = st = stt = 0.0
+    for j in range(weight.size):
+        sw += weight[j]
+        st += weight[j] * template[j]
+        stt += weight[j] * template[j] ** 2
+    det = sw * stt - st * st
+    return float(np.sqrt(sw / det)) if det > 1e-12 * sw * stt else np.nan
 
 
 def fit_signal(

@@ -59,6 +59,16 @@ def test_signal_and_size_of_a_vesicle_and_nothing_beside_it() -> None:
     assert full["snr"] > 20 > 6 > empty["snr"]
 
 
+def test_size_does_not_suffer_from_a_place_that_is_off_or_a_fiber() -> None:
+    line = draw_line(SHAPE, (10, 20), (150.4, 160.8), PSF_UM / 0.14)
+    image = vesicle(80.2, 90.4, 1.4, 2000.0) + 8 * line + noise()
+    off = sites((80.2 + 0.6, 90.4 - 0.5))
+    table = settle_shape(measure(image, off))
+    assert table["diameter_um"][0] == pytest.approx(1.4, rel=0.06)
+    # what is reported is the site, not the place in one noisy frame
+    assert table["y_um"][0] == off.y_stage_um[0]
+
+
 def test_empty_sites_give_signals_around_zero() -> None:
     grid = [(y, x) for y in range(20, 150, 13) for x in range(20, 170, 13)]
     table = measure(noise(1), sites(*grid))
