@@ -22,7 +22,7 @@ def rear_directions(cells: pd.DataFrame, frame_interval_min: float) -> pd.DataFr
     cells : pandas.DataFrame
         cell_id, frame, y_stage_um, x_stage_um.
     frame_interval_min : float
-        Minutes between frames.
+        Minutes between frames; NaN for a single frame.
 
     Returns
     -------
@@ -33,7 +33,8 @@ def rear_directions(cells: pd.DataFrame, frame_interval_min: float) -> pd.DataFr
     place = cells[["y_stage_um", "x_stage_um"]].to_numpy(float)
     minutes = cells["frame"].to_numpy(float) * frame_interval_min
     rear = np.full((len(cells), 2), np.nan)
-    for rows in cells.groupby("cell_id").indices.values():
+    by_cell = cells.groupby("cell_id").indices if np.isfinite(frame_interval_min) else {}
+    for rows in by_cell.values():
         rear[rows] = _rear(minutes[rows], place[rows])
     return cells.assign(rear_y=rear[:, 0], rear_x=rear[:, 1])
 
