@@ -37,7 +37,7 @@ COMMON: dict[str, Any] = {
     "cell_area_um2": 500.0,
     "speed_um_per_min": 0.5,
     "n_tails": 4.0,
-    "migrasomes_per_100um": 6.0,
+    "migrasomes_per_100um": 10.0,
     "camera": "scmos",
     "gain_count_per_e": 0.8,
     "read_noise_e": 1.4,
