@@ -13,6 +13,7 @@ from migradetect.calibration import Calibration
 from migradetect.profiles import (
     N_SHAPES,
     ProfileLibrary,
+    Sectors,
     find_offsets,
     fit_shapes,
     fit_signal,
@@ -101,11 +102,14 @@ def measure_sites(
     profile = median_profile(sectors)
     amplitude, amplitude_err, _ = fit_signal(profile, sectors.error, library, sites.diameter_um, sites.shape)
     # a site is known to a tenth of a um and drift to less than a pixel; off its centre a profile is wider
-    dy, dx = find_offsets(sectors, profile, library, sites.diameter_um / 2)
-    clear = amplitude > _FREE_SNR * amplitude_err
-    y, x = y + np.where(clear, dy, 0), x + np.where(clear, dx, 0)
-    sectors = read_sectors(signal, variance, weight, y, x, library, reach)
-    profile = median_profile(sectors)
+    clear = np.flatnonzero(amplitude > _FREE_SNR * amplitude_err)
+    first = Sectors(sectors.values[clear], sectors.error[clear])
+    dy, dx = find_offsets(first, profile[clear], library, sites.diameter_um[clear] / 2)
+    y[clear] += dy
+    x[clear] += dx
+    centred = read_sectors(signal, variance, weight, y[clear], x[clear], library, reach[clear])
+    sectors.values[clear], sectors.error[clear] = centred.values, centred.error
+    profile[clear] = median_profile(centred)
     line = line_strength(sectors, profile, library)
     fits = fit_shapes(profile, sectors.error, library, line, _MODEL_ERROR)
     rows = np.arange(len(sites.shape))

@@ -226,19 +226,25 @@ def _read_sectors(
     values = np.full((n, k, N_SECTORS), np.nan)
     error = np.full((n, k), np.nan)
     step = radii[1] - radii[0]
+    # places on the rings are the same for all sites: sines once
+    per_ring = np.maximum(2, np.ceil(2 * np.pi * radii / N_SECTORS)).astype(np.int64)
+    up, right = np.empty((k, N_SECTORS * per_ring.max())), np.empty((k, N_SECTORS * per_ring.max()))
+    for j in range(k):
+        for s in range(N_SECTORS * per_ring[j]):
+            angle = 2 * np.pi * (s + 0.5) / (N_SECTORS * per_ring[j])
+            up[j, s], right[j, s] = radii[j] * np.sin(angle), radii[j] * np.cos(angle)
     for i in range(n):
         for j in range(k):
             r = radii[j]
             if r > limit[i]:
                 break
-            per_sector = max(2, int(np.ceil(2 * np.pi * r / N_SECTORS)))
+            per_sector = per_ring[j]
             spread, m, valid = 0.0, 0, 0
             for s in range(N_SECTORS):
                 total, count = 0.0, 0
                 for q in range(per_sector):
-                    angle = 2 * np.pi * (s * per_sector + q + 0.5) / (N_SECTORS * per_sector)
-                    y = ys[i] + r * np.sin(angle)
-                    x = xs[i] + r * np.cos(angle)
+                    y = ys[i] + up[j, s * per_sector + q]
+                    x = xs[i] + right[j, s * per_sector + q]
                     y0, x0 = int(np.floor(y)), int(np.floor(x))
                     if y0 < 0 or x0 < 0 or y0 >= height - 1 or x0 >= width - 1:
                         continue
@@ -387,12 +393,13 @@ def find_offsets(sectors: Sectors, profile: Array, library: ProfileLibrary, radi
     prior = (library.pixel_size_um / _PLACE_UM) ** 2
     weight = base
     dy = dx = np.zeros(len(profile))
+    directions = np.stack([up, right, up**2, right**2, up * right], axis=1)
     for _ in range(4):
         pull = weight * gain
-        yy = (pull * gain * up**2).sum(axis=(1, 2)) + prior
-        xx = (pull * gain * right**2).sum(axis=(1, 2)) + prior
-        xy = (pull * gain * up * right).sum(axis=(1, 2))
-        y, x = (pull * difference * up).sum(axis=(1, 2)), (pull * difference * right).sum(axis=(1, 2))
+        # sums over the rings first, then over the directions
+        y, x = ((pull * difference).sum(axis=1) @ directions[:, :2]).T
+        yy, xx, xy = ((pull * gain).sum(axis=1) @ directions[:, 2:]).T
+        yy, xx = yy + prior, xx + prior
         det = yy * xx - xy**2
         dy, dx = (y * xx - x * xy) / det, (x * yy - y * xy) / det
         residual = np.abs(difference - gain * (dy[:, None, None] * up + dx[:, None, None] * right)) * np.sqrt(base)
@@ -512,36 +519,51 @@ def fit_profiles(profile: Array, error: Array, library: ProfileLibrary) -> Profi
     )
 
 
-@njit(cache=True, nogil=True)
-def _solve(
-    weight: Array, profile: Array, template: Array, line: Array, sums: Array, value: float, known: float
-) -> tuple[float, float, float, float]:  # pragma: no cover (numba)
-    """Least squares for signal, line and background: chi-square, signal, line, background.
-
-    `sums` holds the weighted sums of 1, profile, profile^2, line, line^2, line * profile; the line is drawn to `value`
-    with weight `known`. Neither signal nor line is negative.
-    """
-    st = stt = stp = stl = 0.0
+@njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
+def _template_sums(weight: Array, profile: Array, template: Array, out: Array) -> None:  # pragma: no cover (numba)
+    """Weighted sums of template, template^2 and template * profile."""
+    st = stt = stp = 0.0
     for j in range(weight.size):
         wt = weight[j] * template[j]
         st += wt
         stt += wt * template[j]
         stp += wt * profile[j]
-        stl += wt * line[j]
+    out[0], out[1], out[2] = st, stt, stp
+
+
+@njit(cache=True, nogil=True, fastmath={"reassoc", "contract"})
+def _overlap(template: Array, weighted_line: Array) -> float:  # pragma: no cover (numba)
+    total = 0.0
+    for j in range(template.size):
+        total += template[j] * weighted_line[j]
+    return total
+
+
+@njit(cache=True, nogil=True)
+def _solve(
+    own: Array, stl: float, sums: Array, value: float, known: float
+) -> tuple[float, float, float]:  # pragma: no cover (numba)
+    """Least squares for signal, line and background: chi-square, signal, background.
+
+    `own` is from :func:`_template_sums`, `stl` the weighted sum of template * line, and `sums` those of 1, profile,
+    profile^2, line, line^2 and line * profile; the line is drawn to `value` with weight `known`. Neither signal nor
+    line is negative.
+    """
+    st, stt, stp = own
     sw, sp, spp, sl, sll, slp = sums
     tt, tp, tl = stt - st * st / sw, stp - st * sp / sw, stl - st * sl / sw
     ll, lp = sll - sl * sl / sw + known, slp - sl * sp / sw + known * value
     pp = spp - sp * sp / sw + known * value * value
     det = tt * ll - tl * tl
     if det <= 1e-12 * stt * ll:
-        return np.nan, np.nan, np.nan, np.nan
+        return np.nan, np.nan, np.nan
     a, c = (tp * ll - lp * tl) / det, (lp * tt - tp * tl) / det
     if c < 0:
         c, a = 0.0, tp / tt
     if a < 0:
         a, c = 0.0, max(0.0, lp / ll)
     chi2 = pp - 2 * a * tp - 2 * c * lp + a * a * tt + 2 * a * c * tl + c * c * ll
-    return chi2, a, c, (sp - a * st - c * sl) / sw
+    return chi2, a, (sp - a * st - c * sl) / sw
 
 
 #: Every so many diameters are tried first, then all around the best.
@@ -564,7 +586,8 @@ def _fit(
     out = np.full((n, n_shapes, 6), np.nan)
     weight, noise_weight, clean = np.empty(k), np.empty(k), np.empty(k)
     chi2 = np.empty(n_diameters)
-    sums = np.zeros((n_lines, 6))
+    sums, own = np.zeros((n_lines, 6)), np.empty(3)
+    weighted = np.empty((n_lines, k))
     step = np.log(diameters[1] / diameters[0])
     for i in range(n):
         used, low, high = 0, np.inf, -np.inf
@@ -584,6 +607,7 @@ def _fit(
         for m in range(n_lines):
             for j in range(k):
                 w, p, g = weight[j], clean[j], lines[m, j]
+                weighted[m, j] = w * g
                 sums[m, 0] += w
                 sums[m, 1] += w * p
                 sums[m, 2] += w * p * p
@@ -593,8 +617,9 @@ def _fit(
         for s in range(n_shapes):
             lowest, at, arms = np.inf, -1, 0
             for d in range(0, n_diameters, _STRIDE):
+                _template_sums(weight, clean, templates[s, d], own)
                 for m in range(n_lines):
-                    c = _solve(weight, clean, templates[s, d], lines[m], sums[m], value[i], known[i])[0]
+                    c = _solve(own, _overlap(templates[s, d], weighted[m]), sums[m], value[i], known[i])[0]
                     if c < lowest:
                         lowest, at, arms = c, d, m
             if at < 0:
@@ -602,10 +627,13 @@ def _fit(
             first, last = max(0, at - _STRIDE - 1), min(n_diameters - 1, at + _STRIDE + 1)
             chi2[at] = lowest
             for d in range(first, last + 1):
-                chi2[d] = _solve(weight, clean, templates[s, d], lines[arms], sums[arms], value[i], known[i])[0]
+                _template_sums(weight, clean, templates[s, d], own)
+                overlap = _overlap(templates[s, d], weighted[arms])
+                chi2[d] = _solve(own, overlap, sums[arms], value[i], known[i])[0]
                 if chi2[d] < chi2[at]:
                     at = d
-            c, a, _, b = _solve(weight, clean, templates[s, at], lines[arms], sums[arms], value[i], known[i])
+            _template_sums(weight, clean, templates[s, at], own)
+            c, a, b = _solve(own, _overlap(templates[s, at], weighted[arms]), sums[arms], value[i], known[i])
             log_d, err = np.log(diameters[at]), np.nan
             if first < at < last:
                 bend = chi2[at - 1] - 2 * chi2[at] + chi2[at + 1]
