@@ -92,12 +92,66 @@ class CellParams(StageParams):
     min_snr: float = Field(
         3.0, gt=0, description="Smallest smoothed body signal over noise; lower it for dim cells, raise it in haze."
     )
-    smoothing_um: float = Field(0.4, gt=0, description="Gaussian sigma in um before the outline is drawn.")
+    smoothing_um: float = Field(0.4, gt=0, description="Gaussian sigma in um of the image in which bodies are found.")
     opening_um: float = Field(
         1.6, gt=0, description="Parts narrower than twice this are fibers or migrasomes, not body; in um."
     )
-    split_um: float = Field(
-        2.5, gt=0, description="Depth of a neck in um that parts touching cells; raise it if cells are cut in pieces."
+    local_um: float = Field(
+        4.0,
+        gt=0,
+        description="A body is judged by the brightest place within half this distance in um, not by the whole field; "
+        "raise it if the haze of bright cells counts as body.",
+    )
+    body_fraction: float = Field(
+        0.25, gt=0, lt=1, description="A body is at least this bright, relative to the brightest place around."
+    )
+    edge_fraction: float = Field(
+        0.5,
+        gt=0,
+        lt=1,
+        description="The outline lies at this height of the local edge; lower it if outlines are too tight.",
+    )
+    least_fraction: float = Field(
+        0.12,
+        gt=0,
+        lt=1,
+        description="Below this height, relative to the brightest place around, nothing is body: raise it in haze, "
+        "lower it if thin lamellipodia are cut off.",
+    )
+    edge_contrast: float = Field(
+        0.5,
+        ge=0,
+        lt=1,
+        description="Smallest mean height of the edge of a body, relative to the level inside; haze has less.",
+    )
+    bead_um: float = Field(
+        2.2, gt=0, description="Beads and bundles of fibers up to this diameter in um are taken off the edge of a body."
+    )
+    bead_contrast: float = Field(
+        1.3,
+        gt=1,
+        description="A bead at the edge is brighter than the body beside it by this factor; lower it if bodies swallow "
+        "migrasomes, raise it if pointed ends are cut off.",
+    )
+    tip_um: float = Field(1.1, gt=0, description="Pointed ends of a body are kept down to this width in um.")
+    hole_fraction: float = Field(
+        0.25, ge=0, le=1, description="Holes darker than this, relative to the body around, are dish and not filled."
+    )
+    split_neck: float = Field(
+        0.7,
+        gt=0,
+        le=1,
+        description="Contacts narrower than this, relative to the narrower body, part two cells; lower it if cells are "
+        "cut in pieces.",
+    )
+    hold_neck: float = Field(
+        0.55, gt=0, le=1, description="The same for what was one cell in the frame before, as when a cell divides."
+    )
+    split_edge: float = Field(
+        2.0,
+        gt=0,
+        description="An edge all along a contact, this much steeper than is usual within bodies, parts cells without a "
+        "neck; raise it if cells are cut in pieces.",
     )
 
 

@@ -81,10 +81,18 @@ def test_frame_before_parts_cells_without_a_neck() -> None:
 
 
 def test_frame_before_holds_one_cell_together() -> None:
-    left, right = draw_disc(SHAPE, 140, 95, 52), draw_disc(SHAPE, 140, 195, 52)
+    left, right = draw_disc(SHAPE, 140, 110, 52), draw_disc(SHAPE, 140, 190, 52)
+    image = photograph(left | right, 40.0)
+    assert segment_cells(image, PARAMS, CALIBRATION)[0].max() == 2, "test invalid"
     before = (left | right).astype(np.int32)
-    labels, _ = segment_cells(photograph(left | right, 40.0), PARAMS, CALIBRATION, before)
+    labels, _ = segment_cells(image, PARAMS, CALIBRATION, before)
     assert labels.max() == 1
+
+
+def test_deep_neck_parts_what_was_one_cell() -> None:
+    left, right = draw_disc(SHAPE, 140, 95, 52), draw_disc(SHAPE, 140, 195, 52)
+    labels, _ = segment_cells(photograph(left | right, 40.0), PARAMS, CALIBRATION, (left | right).astype(np.int32))
+    assert labels.max() == 2
 
 
 def test_fiber_and_migrasome_are_not_body() -> None:
@@ -117,10 +125,116 @@ def test_noise_or_nothing_has_no_cells(level: float) -> None:
         assert labels.max() == 0
 
 
-def test_hole_of_a_body_is_body() -> None:
-    ring = draw_disc(SHAPE, 140, 150, 60) & ~draw_disc(SHAPE, 140, 150, 22)
-    labels, _ = segment_cells(photograph(ring, 40.0), PARAMS, CALIBRATION)
-    assert labels[140, 150] == labels[140, 105] > 0
+@pytest.mark.parametrize(("level", "is_body"), [(0.4, True), (0.0, False)])
+def test_hole_is_body_unless_it_is_as_dark_as_the_dish(level: float, is_body: bool) -> None:
+    hole = draw_disc(SHAPE, 140, 150, 22)
+    ring = draw_disc(SHAPE, 140, 150, 60) & ~hole
+    labels, thick = segment_cells(photograph(ring + level * hole, 40.0), PARAMS, CALIBRATION)
+    assert labels[140, 105] > 0
+    assert (labels[140, 150] > 0) == thick[140, 150] == is_body
+
+
+@pytest.mark.parametrize("height", [6.0, 12.0, 40.0, 200.0])
+def test_outline_lies_at_the_half_height_of_the_edge(height: float) -> None:
+    disc = draw_disc(SHAPE, 138, 151, 14 / PIXEL_UM)
+    labels, _ = segment_cells(photograph(disc, height), PARAMS, CALIBRATION)
+    offset_um = (np.sqrt((labels > 0).sum() / np.pi) - np.sqrt(disc.sum() / np.pi)) * PIXEL_UM
+    assert abs(offset_um) < 0.1
+
+
+def test_outline_holds_on_the_dim_and_the_bright_side_of_one_cell() -> None:
+    disc = draw_disc(SHAPE, 140, 150, 60)
+    ramp = np.where(np.arange(SHAPE[1]) < 150, 1.0, 0.25)
+    labels, _ = segment_cells(photograph(disc * ndi.gaussian_filter1d(ramp, 12.0), 60.0), PARAMS, CALIBRATION)
+    assert labels.max() == 1
+    for half in (np.s_[:, :150], np.s_[:, 150:]):
+        found, true = (np.sqrt(2 * (mask[half] > 0).sum() / np.pi) for mask in (labels, disc))
+        assert abs(found - true) * PIXEL_UM < 0.15
+
+
+@pytest.mark.parametrize("diameter_um", [0.8, 1.5, 2.4])
+@pytest.mark.parametrize("gap_um", [0.0, 0.3])
+def test_bead_that_touches_a_body_stays_outside(diameter_um: float, gap_um: float) -> None:
+    pixel_um = 0.15
+    shape = (240, 260)
+    disc = draw_disc(shape, 120, 110, 70)
+    x = 110 + 70 + (diameter_um / 2 + gap_um) / pixel_um
+    bead = draw_round(shape, 120, x, diameter_um / pixel_um, 1.0)
+    image = photograph(disc, 40.0) + 30 * bead / bead.max()
+    _, thick = segment_cells(image.astype(np.float32), PARAMS, Calibration(pixel_um, 60.0))
+    assert thick[120, 170]
+    assert not thick[120, round(x) :].any()
+    assert iou(thick, disc) > 0.98
+
+
+def rim_of(mask: Mask) -> Mask:
+    """The outermost two pixels of a mask."""
+    return mask & ~ndi.binary_erosion(mask, iterations=2)
+
+
+def test_endosome_at_the_rim_of_a_body_stays_inside() -> None:
+    pixel_um = 0.15
+    shape = (240, 260)
+    disc = draw_disc(shape, 120, 110, 70)
+    image = photograph(disc, 40.0)
+    for x, diameter_um in ((170.0, 1.0), (110.0, 2.0)):
+        endosome = draw_round(shape, 120, x, diameter_um / pixel_um, 1.0)
+        image += (60 * endosome / endosome.max()).astype(np.float32)
+    _, thick = segment_cells(image, PARAMS, Calibration(pixel_um, 60.0))
+    assert thick[disc & ~rim_of(disc)].all()
+
+
+def test_dark_gap_between_a_cell_and_a_fiber_is_not_filled() -> None:
+    disc = draw_disc(SHAPE, 140, 110, 56)
+    image = photograph(disc, 40.0)
+    # a fiber leaves the body, runs along it 3 um away and comes back
+    for start, end in (((100, 150), (100, 180)), ((100, 180), (180, 180)), ((180, 180), (180, 150))):
+        image += 15 * draw_line(SHAPE, start, end, 0.8)
+    labels, thick = segment_cells(image, PARAMS, CALIBRATION)
+    gap = ~disc & (ndi.distance_transform_edt(~disc) > 3)
+    assert (gap[100:181, 150:180]).any(), "test invalid"
+    assert not (thick & gap).any()
+    assert iou(labels > 0, disc) > 0.97
+
+
+def test_touching_cells_are_parted_at_the_edge_of_the_brighter_one() -> None:
+    # the bright one lies upon the other: its edge is an arc that bulges past the neck
+    upper, lower = draw_disc(SHAPE, 140, 107, 52), draw_disc(SHAPE, 140, 193, 52)
+    lower &= ~upper
+    labels, _ = segment_cells(photograph(upper + 0.4 * lower, 80.0), PARAMS, CALIBRATION)
+    assert labels.max() == 2
+    assert iou(labels == labels[140, 80], upper) > 0.97
+    assert iou(labels == labels[140, 220], lower) > 0.97
+
+
+def test_dim_cell_beside_a_five_times_brighter_one() -> None:
+    bright, dim = draw_disc(SHAPE, 140, 90, 55), draw_disc(SHAPE, 140, 205, 55)
+    gap = 205 - 90 - 2 * 55
+    assert 0 < gap * PIXEL_UM < 2, "test invalid"
+    labels, _ = segment_cells(photograph(bright + 0.2 * dim, 100.0), PARAMS, CALIBRATION)
+    assert labels.max() == 2
+    assert iou(labels == labels[140, 90], bright) > 0.97
+    assert iou(labels == labels[140, 205], dim) > 0.97
+
+
+def test_clump_of_beads_and_haze_are_no_bodies() -> None:
+    image = photograph(draw_disc(SHAPE, 140, 70, 56), 40.0)
+    for y, x in ((60, 230), (68, 236), (60, 244), (76, 230)):
+        bead = draw_round(SHAPE, y, x, 2.0 / PIXEL_UM, 0.8)
+        image += (40 * bead / bead.max()).astype(np.float32)
+    yy, xx = np.mgrid[: SHAPE[0], : SHAPE[1]]
+    image += (8 * np.exp(-((yy - 220) ** 2 + (xx - 230) ** 2) / (2 * 30**2))).astype(np.float32)
+    labels, thick = segment_cells(image, PARAMS, CALIBRATION)
+    assert labels.max() == 1
+    assert not thick[:, 150:].any()
+
+
+def test_cells_that_fill_most_of_the_field_are_outlined() -> None:
+    cells = np.ones(SHAPE, bool)
+    cells[:, 140:160] = False
+    labels, _ = segment_cells(photograph(cells, 30.0), PARAMS, CALIBRATION)
+    assert labels.max() == 2
+    assert iou(labels > 0, cells) > 0.98
 
 
 def test_segmentation_leaves_its_inputs_alone() -> None:

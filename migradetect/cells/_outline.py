@@ -1,0 +1,168 @@
+"""Outlines of bodies at the half height of the local edge, without the fibers and beads that stick to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage as ndi
+
+from migradetect.cells._grid import Grid, disc, grey_opening, padded, to_shape
+from migradetect.filters import masked_gaussian, resize
+from migradetect.params import CellParams
+
+__all__ = ["outline"]
+
+Image = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+#: An edge is judged by what lies this far inside and outside of it, um: past the blur, and not far into the body.
+_INNER_UM = (0.15, 1.0)
+_OUTER_UM = (0.3, 1.3)
+#: Its levels are averaged along it over this Gaussian sigma, um: more than a bead or fiber, less than a lamellipodium.
+_ALONG_UM = 1.0
+#: An outline moves by this much in one step at most, um.
+_REACH_UM = 1.2
+#: Steps on the grid of half resolution; the seed lies within three reaches of the outline.
+_N_STEPS = 3
+#: Height of the edge at which these steps stop: low, so that they pass the shoulder where a thin part begins.
+_GROW_FRACTION = 0.3
+#: Details thinner than this are no part of a level, um.
+_THIN_UM = 1.0
+#: What is rounded off at corners is given back within this distance, um.
+_CORNER_UM = 0.4
+#: A bead that sticks to a body has at least this share of its own outline outside of it; an endosome has none.
+_BEAD_OUTSIDE = 0.3
+#: Half width of a tip where it begins, relative to the disc of the opening.
+_TIP_START = 0.75
+#: Beads are found against an image opened by a disc of this diameter, um: larger than any migrasome.
+_BEAD_REACH_UM = 3.6
+
+
+@dataclass(frozen=True)
+class _Edge:
+    """Levels inside and outside of the nearest edge and the distances to it; each of shape (Y, X)."""
+
+    inner: Image
+    outer: Image
+    inside_um: Image
+    outside_um: Image
+
+    def on(self, shape: tuple[int, int]) -> _Edge:
+        """The same on another grid."""
+        if self.inner.shape == shape:
+            return self
+        images = (self.inner, self.outer, self.inside_um, self.outside_um)
+        return _Edge(*(resize(image, shape) for image in images))
+
+
+def outline(fine: Image, start: Mask, least: Image, grid: Grid, params: CellParams) -> tuple[Mask, Image]:
+    """Bodies at the half height of their edge.
+
+    Parameters
+    ----------
+    fine : ndarray, shape (Y, X)
+        Signal on the fine grid, smoothed just enough for its noise.
+    start : ndarray of bool
+        The bright parts of bodies, on any grid.
+    least : ndarray
+        Level below which nothing is body, whatever the edge; on any grid.
+    grid : Grid
+        The fine grid.
+    params : CellParams
+        `edge_fraction`, `bead_um`, `tip_um`, `bead_contrast`.
+
+    Returns
+    -------
+    mask : ndarray of bool, shape (Y, X)
+    contrast : ndarray, shape (Y, X)
+        Height of the nearby edge relative to the level inside of it, 0 to 1.
+    """
+    middle = grid.halved()
+    image, floor = resize(fine, middle.shape), resize(least, middle.shape)
+    # beads and fibers are no part of the level beside them
+    low = grey_opening(image, middle.px(_THIN_UM / 2))
+    mask = to_shape(start, middle.shape)
+    for _ in range(_N_STEPS):
+        mask = _above_half(image, mask, _edge(low, mask, middle), floor, _GROW_FRACTION)
+        mask = _open(mask, middle.px(params.tip_um / 2))
+    edge = _edge(low, mask, middle).on(fine.shape)
+    mask = _above_half(fine, to_shape(mask, fine.shape), edge, resize(least, fine.shape), params.edge_fraction)
+    mask &= ~_beads(image, mask, edge, middle, grid, params)
+    core = _without_specks(_open(mask, grid.px(params.bead_um / 2)), grid, params)
+    mask = core | _restored(mask, core, fine, edge, grid, params)
+    return mask, np.clip(1 - edge.outer / np.maximum(edge.inner, 1e-3), 0, 1)
+
+
+def _open(mask: Mask, radius_px: float) -> Mask:
+    # reflected: a body that the border cuts is not thin there
+    opened = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, disc(radius_px), borderType=cv2.BORDER_REFLECT)
+    return np.asarray(opened > 0)
+
+
+def _edge(low: Image, mask: Mask, grid: Grid) -> _Edge:
+    inside = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5) * np.float32(grid.pixel_um)
+    outside = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 5) * np.float32(grid.pixel_um)
+    bands = [
+        ((away > band[0]) & (away < band[1])).astype(np.float32)
+        for away, band in ((inside, _INNER_UM), (outside, _OUTER_UM))
+    ]
+    inner, outer = (masked_gaussian(low, band, grid.px(_ALONG_UM))[0] for band in bands)
+    return _Edge(inner, np.maximum(outer, 0), np.asarray(inside, np.float32), np.asarray(outside, np.float32))
+
+
+def _above_half(image: Image, mask: Mask, edge: _Edge, floor: Image, fraction: float) -> Mask:
+    """What lies above the half height of the edge, near it; all that lies deeper inside."""
+    # where it is nearly as bright outside there is no edge yet: the body goes on
+    dish = edge.outer * np.clip((0.75 * edge.inner - edge.outer) / np.maximum(0.2 * edge.inner, 1e-6), 0, 1)
+    level = np.maximum(dish + fraction * (edge.inner - dish), floor)
+    near = (edge.inside_um < _REACH_UM) & (edge.outside_um < _REACH_UM)
+    return (near & (image > level)) | (edge.inside_um >= _REACH_UM)
+
+
+def _beads(image: Image, mask: Mask, edge: _Edge, middle: Grid, grid: Grid, params: CellParams) -> Mask:
+    """Bright compact spots that lie half outside of a body: migrasomes that touch it, not endosomes at its rim."""
+    out = np.zeros(mask.shape, bool)
+    excess = resize(image - grey_opening(image, middle.px(_BEAD_REACH_UM / 2)), mask.shape)
+    near = (edge.inside_um < _REACH_UM) & (edge.outside_um < _REACH_UM)
+    bright = near & (excess > (params.bead_contrast - 1) * edge.inner + params.edge_fraction * edge.inner)
+    _, spots = cv2.connectedComponents(bright.astype(np.uint8), connectivity=4)
+    for one, box in enumerate(ndi.find_objects(spots), start=1):
+        height, width = (s.stop - s.start for s in box)
+        area = float((spots[box] == one).sum()) * grid.pixel_um**2
+        if not 0.1 < area < 9 or max(width, height) > 2.5 * min(width, height):
+            continue
+        window = padded(box, 2, mask.shape)
+        spot = spots[window] == one
+        ring = (cv2.dilate(spot.astype(np.uint8), disc(1.5)) > 0) & ~spot
+        if (ring & ~mask[window]).sum() > _BEAD_OUTSIDE * ring.sum():
+            out[window] |= spot | ring
+    return out
+
+
+def _without_specks(core: Mask, grid: Grid, params: CellParams) -> Mask:
+    """Mask without parts smaller than any body: large beads that only touch one."""
+    n, parts = cv2.connectedComponents(core.astype(np.uint8), connectivity=4)
+    kept = np.bincount(parts.ravel(), minlength=n) * grid.pixel_um**2 > np.pi * params.opening_um**2
+    kept[0] = False
+    return np.asarray(kept[parts])
+
+
+def _restored(mask: Mask, core: Mask, fine: Image, edge: _Edge, grid: Grid, params: CellParams) -> Mask:
+    """What the opening took from a body and not from a bead or fiber: its pointed ends and small corners."""
+    lost = mask & ~core
+    bright = fine > params.bead_contrast * edge.inner
+    grown = cv2.dilate(core.astype(np.uint8), disc(grid.px(_CORNER_UM))) > 0
+    corners = lost & grown & ~bright
+    tips = _open(mask, grid.px(params.tip_um / 2)) & lost
+    n, pieces = cv2.connectedComponents(tips.astype(np.uint8), connectivity=4)
+    own = pieces[tips]
+    is_tip = np.bincount(own, bright[tips], minlength=n) <= 0.2 * np.bincount(own, minlength=n)
+    # a tip is widest where it begins, and begins where the opening disc just fitted; a bead hangs on a narrower neck
+    depth = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5) * np.float32(grid.pixel_um)
+    start = tips & (cv2.dilate(core.astype(np.uint8), disc(1.5)) > 0)
+    is_tip &= np.bincount(pieces[start & (depth > _TIP_START * params.bead_um / 2)], minlength=n) > 0
+    is_tip[0] = False
+    return corners | is_tip[pieces]

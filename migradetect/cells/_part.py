@@ -1,0 +1,170 @@
+"""Touching bodies parted: at necks, along edges within, and by where they were in the frame before."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from skimage.segmentation import watershed
+
+from migradetect.cells._grid import Grid, disc
+from migradetect.cells._join import NO_NECK, contacts_of, join, summits_of
+from migradetect.filters import gaussian
+from migradetect.params import CellParams
+
+__all__ = ["part"]
+
+Image = NDArray[np.float32]
+Labels = NDArray[np.int32]
+Mask = NDArray[np.bool_]
+
+#: The middle of a body lies at least this far from its outline, and from any other middle, um.
+_SUMMIT_UM = 2.0
+#: How far a cut may be moved from the neck to an edge that is seen in the image, um.
+_CUT_REACH_UM = 2.5
+#: Edges within a body are looked for at this Gaussian sigma, um.
+_EDGE_SIGMA_UM = 0.6
+#: Relative slope per um that any body has, however smooth.
+_LEAST_SLOPE = 0.06
+
+
+def part(mask: Mask, before: Labels | None, image: Image, grid: Grid, params: CellParams) -> Labels:
+    """Label each body of a mask.
+
+    Parameters
+    ----------
+    mask : ndarray of bool, shape (Y, X)
+        All bodies.
+    before : ndarray of int, shape (Y, X), optional
+        Labels of the frame before: what was apart stays apart, what was one stays so unless the neck is deep.
+    image : ndarray, shape (Y, X)
+        Signal, smoothed.
+    grid : Grid
+        Grid of all of them.
+    params : CellParams
+        `split_neck`, `split_edge`, `min_area_um2`.
+
+    Returns
+    -------
+    ndarray of int32, shape (Y, X)
+    """
+    depth = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5) * np.float32(grid.pixel_um)
+    depth = gaussian(np.asarray(depth, np.float32), 1.0)
+    markers, names = _markers(depth, mask, before, grid)
+    pieces = watershed(-depth, markers, mask=mask).astype(np.int32)
+    pieces, names = join(pieces, depth, names, grid, params)
+    if not contacts_of(pieces, depth):
+        return _rest(pieces, mask)
+    slope = _slope(image, mask, grid)
+    pieces = _move_cuts(pieces, mask, slope, grid)
+    pieces = _judge(pieces, depth, slope, names, params)
+    return _rest(pieces, mask)
+
+
+def _markers(depth: Image, mask: Mask, before: Labels | None, grid: Grid) -> tuple[Labels, NDArray[np.int64]]:
+    """Middles of bodies, and the cell of the frame before that each lies in (0: none)."""
+    summits = (depth >= cv2.dilate(depth, disc(grid.px(_SUMMIT_UM))) - 1e-3) & (depth > _SUMMIT_UM) & mask
+    n, found = cv2.connectedComponents(summits.astype(np.uint8), connectivity=8)
+    markers: Labels = np.asarray(found, dtype=np.int32)
+    if before is None:
+        return markers, np.zeros(n, np.int64)
+    # a ridge that runs through two cells of the frame before is two middles
+    inside = np.where(mask, before, 0)
+    size = int(before.max()) + 1
+    old, cell = markers[summits].astype(np.int64), inside[summits]
+    is_known = np.bincount(old[cell > 0], minlength=n) > 0
+    codes, numbers = np.unique(np.where((cell == 0) & is_known[old], 0, old * size + cell), return_inverse=True)
+    first = int(codes.size == 0 or codes[0] != 0)
+    markers[summits] = numbers + first
+    names = np.concatenate([np.zeros(first, np.int64), codes % size])
+    area = np.bincount(before.ravel(), minlength=int(before.max()) + 1)
+    overlap = np.bincount(inside.ravel(), minlength=area.size)
+    extra: list[int] = []
+    for one in range(1, area.size):
+        # a cell that is mostly still there, and has no middle of its own any more
+        if one not in names and overlap[one] > 0.4 * area[one] and area[one] > 0:
+            own = (inside == one).astype(np.uint8)
+            core = cv2.distanceTransform(own, cv2.DIST_L2, 5)
+            markers[(core > 0.6 * core.max()) & (markers == 0)] = names.size + len(extra)
+            extra.append(one)
+    return markers, np.concatenate([names, np.array(extra, dtype=np.int64)])
+
+
+def _slope(image: Image, mask: Mask, grid: Grid) -> Image:
+    """Relative slope of the signal, over its typical value within bodies."""
+    flat = cv2.medianBlur(image, 3)
+    typical = float(np.median(flat[mask]))
+    smooth = gaussian(np.log(np.maximum(flat, 0.1 * typical)).astype(np.float32), grid.px(_EDGE_SIGMA_UM))
+    dy, dx = np.gradient(smooth)
+    slope = (np.hypot(dy, dx) / grid.pixel_um).astype(np.float32)
+    inner = cv2.erode(mask.astype(np.uint8), disc(grid.px(2.0)), borderValue=1) > 0
+    usual = float(np.median(slope[inner])) if inner.any() else 0.0
+    return np.asarray(slope / max(usual, _LEAST_SLOPE), np.float32)
+
+
+def _cut_distance(pieces: Labels) -> Image:
+    """Distance in pixels to the nearest place where two pieces touch."""
+    value = pieces.astype(np.float32)
+    kernel = np.ones((3, 3), np.uint8)
+    highest = cv2.dilate(value, kernel)
+    lowest = cv2.erode(np.where(pieces > 0, value, np.float32(1e6)), kernel)
+    is_cut = (pieces > 0) & (highest > lowest)
+    return np.asarray(cv2.distanceTransform((~is_cut).astype(np.uint8), cv2.DIST_L2, 5), np.float32)
+
+
+def _move_cuts(pieces: Labels, mask: Mask, slope: Image, grid: Grid) -> Labels:
+    """Move each cut to the edge that is seen near it: the rim of the upper cell, or the valley between both."""
+    away = _cut_distance(pieces) * grid.pixel_um
+    markers = np.where(away > _CUT_REACH_UM, pieces, 0).astype(np.int32)
+    # a piece that lies wholly within reach keeps its middle
+    for lost in np.setdiff1d(np.unique(pieces), np.unique(markers)):
+        own = pieces == lost
+        markers[own & (away >= 0.8 * away[own].max())] = lost
+    landscape = slope + 1.5 * np.clip(1 - away / _CUT_REACH_UM, 0, 1)
+    return watershed(landscape, markers, mask=mask & (pieces > 0)).astype(np.int32)
+
+
+def _judge(pieces: Labels, depth: Image, slope: Image, names: NDArray[np.int64], params: CellParams) -> Labels:
+    """Join what neither a neck nor an edge along the whole contact parts."""
+    n = int(pieces.max()) + 1
+    summit = summits_of(pieces, depth, n)
+    lut = np.arange(n, dtype=np.int32)
+    steepest = np.asarray(cv2.dilate(slope, np.ones((3, 3), np.uint8)), np.float32)
+    for (a, b), saddle in sorted(contacts_of(pieces, depth).items(), key=lambda item: -item[1]):
+        a, b = int(lut[a]), int(lut[b])
+        if a == b:
+            continue
+        if names[a] != 0 and names[b] != 0 and names[a] != names[b]:
+            continue
+        neck = saddle / max(min(summit[a], summit[b]), 1e-6)
+        edge = _edge_along(lut[pieces], a, b, steepest)
+        was_one = names[a] == names[b] != 0
+        if neck > (params.hold_neck if was_one else params.split_neck) and edge < _needed_edge(neck, was_one, params):
+            lut[lut == b] = a
+            summit[a] = max(summit[a], summit[b])
+            names[a] = names[a] or names[b]
+    return lut[pieces]
+
+
+def _needed_edge(neck: float, was_one: bool, params: CellParams) -> float:
+    """Slope along a contact that parts it: more where there is hardly a neck, and what was one cell does not part."""
+    share = np.clip((neck - params.split_neck) / (NO_NECK - params.split_neck), 0, 1)
+    return float((1 + (params.split_edge - 1) * share) * (1.5 if was_one else 1.0))
+
+
+def _edge_along(pieces: Labels, a: int, b: int, slope: Image) -> float:
+    """Slope that most of the contact reaches: texture is steep in places, a rim all along."""
+    own = cv2.dilate((pieces == a).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    contact = own & (pieces == b)
+    return float(np.quantile(slope[contact], 0.3)) if contact.any() else 0.0
+
+
+def _rest(pieces: Labels, mask: Mask) -> Labels:
+    """Number the pieces; bodies too thin for a middle are pieces of their own."""
+    out = np.zeros(mask.shape, np.int32)
+    present = np.unique(pieces[pieces > 0])
+    lut = np.zeros(int(pieces.max()) + 1, np.int32)
+    lut[present] = np.arange(1, present.size + 1)
+    out[pieces > 0] = lut[pieces[pieces > 0]]
+    _, more = cv2.connectedComponents((mask & (pieces == 0)).astype(np.uint8), connectivity=4)
+    return np.where(more > 0, more + present.size, out).astype(np.int32)

@@ -1,0 +1,163 @@
+"""Cell bodies of one frame: found on a coarse grid, outlined on a fine one."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage as ndi
+
+from migradetect.calibration import Calibration
+from migradetect.cells._grid import Grid, disc, grey_opening, nearest, padded, to_shape
+from migradetect.cells._outline import outline
+from migradetect.cells._part import part
+from migradetect.filters import gaussian, resize
+from migradetect.params import CellParams
+
+__all__ = ["segment_cells"]
+
+Image = NDArray[np.float32]
+Labels = NDArray[np.int32]
+Mask = NDArray[np.bool_]
+
+#: Pixel size at which bodies are found, and at which their outlines are drawn.
+_COARSE_UM = 0.4
+_FINE_UM = 0.14
+
+
+def segment_cells(
+    signal: Image, params: CellParams, calibration: Calibration, previous: Labels | None = None
+) -> tuple[Labels, Mask]:
+    """Label the cell bodies of one frame.
+
+    Parameters
+    ----------
+    signal : ndarray, shape (Y, X)
+        Sum of the channels above background, each divided by its noise: unit noise per pixel.
+    params : CellParams
+        Sizes in um, thresholds in SNR.
+    calibration : Calibration
+        Pixel size.
+    previous : ndarray of int, shape (Y, X), optional
+        Labels of the frame before; they part touching cells and hold whole ones together.
+
+    Returns
+    -------
+    labels : ndarray of int32, shape (Y, X)
+        0 background, 1 to N cells.
+    thick : ndarray of bool, shape (Y, X)
+        Everything too thick for a fiber and too large for a migrasome: the cells, and parts of bodies at the border
+        that are too small to count.
+    """
+    shape = signal.shape
+    coarse = Grid.of(shape, calibration.pixel_size_um, _COARSE_UM)
+    fine = Grid.of(shape, calibration.pixel_size_um, _FINE_UM)
+    small = _smooth(signal, calibration.pixel_size_um, coarse, params.smoothing_um)
+    opened = grey_opening(small, coarse.px(params.opening_um))
+    regions, least, body_level = _find(small, opened, coarse, params)
+    if not regions.any():
+        return np.zeros(shape, np.int32), np.zeros(shape, bool)
+    sharp = _smooth(signal, calibration.pixel_size_um, fine, _needed_blur_um(body_level, calibration))
+    mask, contrast = outline(sharp, regions, least, fine, params)
+    mask = _bodies(mask, contrast, fine, params)
+    mask = _fill(mask, sharp, fine, params)
+    before = None if previous is None else nearest(previous, coarse.shape)
+    parts = part(to_shape(mask, coarse.shape), before, small, coarse, params)
+    labels = _spread(parts, mask, fine)
+    labels = _choose(labels, fine, params)
+    if fine.shape != shape:
+        mask = to_shape(mask, shape)
+        labels = np.where(mask, nearest(labels, shape), 0).astype(np.int32)
+    return labels, mask
+
+
+def _smooth(signal: Image, pixel_um: float, grid: Grid, sigma_um: float) -> Image:
+    """Signal on a grid, blurred in all by `sigma_um`; shrinking by areas is a part of that."""
+    shrunk = resize(signal, grid.shape) if grid.shape != signal.shape else signal
+    box = (grid.pixel_um**2 - pixel_um**2) / 12
+    return gaussian(shrunk, grid.px(float(np.sqrt(max(sigma_um**2 - box, 0)))))
+
+
+def _needed_blur_um(level: float, calibration: Calibration) -> float:
+    """Gaussian sigma at which the noise at the edge is an eighth of its height, um."""
+    # white noise of 1 per pixel has 1 / (2 sqrt(pi) sigma) after a blur of sigma pixels
+    sigma_px = 8 / (2 * np.sqrt(np.pi) * max(level, 0.5))
+    return float(np.clip(calibration.um(sigma_px), 0.08, 0.5))
+
+
+def _find(small: Image, opened: Image, grid: Grid, params: CellParams) -> tuple[Mask, Image, float]:
+    """Thick and bright regions, and the level of the dimmer ones of them."""
+    # empty pixels scatter about 0, whatever part of the field they are
+    below = small[small < 0]
+    spread = float(np.sqrt(np.mean(below**2))) if below.size else 0.0
+    floor = max(params.min_snr * spread, 0.35 * params.min_snr)
+    # a dim cell beside a bright one is judged by itself; the haze and blur of the bright one, by the bright one
+    around = disc(max(1.0, grid.px(params.local_um) / 2))
+    half = cv2.resize(opened, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    local = cv2.resize(cv2.dilate(half, around), opened.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    regions = opened > np.maximum(floor, params.body_fraction * local)
+    least = np.maximum(floor, params.least_fraction * local).astype(np.float32)
+    if not regions.any():
+        return regions, least, 0.0
+    return regions, least, float(np.quantile(opened[regions], 0.25))
+
+
+def _bodies(mask: Mask, contrast: Image, grid: Grid, params: CellParams) -> Mask:
+    """Regions as thick and large as a body and with an edge around them: haze has none."""
+    n, regions = cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)
+    depth = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5) * grid.pixel_um
+    area = np.bincount(regions.ravel(), minlength=n) * grid.pixel_um**2
+    is_thick = np.bincount(regions[depth > params.opening_um], minlength=n) > 0
+    rim = (depth > 0) & (depth < 1.5 * grid.pixel_um)
+    own = regions[rim]
+    height = np.bincount(own, contrast[rim], minlength=n) / np.maximum(np.bincount(own, minlength=n), 1)
+    kept = is_thick & (area > np.pi * (1.5 * params.opening_um) ** 2) & (height > params.edge_contrast)
+    kept[0] = False
+    return np.asarray(kept[regions])
+
+
+def _fill(mask: Mask, fine: Image, grid: Grid, params: CellParams) -> Mask:
+    """Fill holes that are not dark: of a nucleus or vacuole the light above and below remains, of the dish nothing."""
+    framed = cv2.copyMakeBorder(mask.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+    cv2.floodFill(framed, None, (0, 0), 1)
+    inside = framed[1:-1, 1:-1] == 0
+    if not inside.any():
+        return mask
+    _, holes = cv2.connectedComponents(inside.astype(np.uint8), connectivity=4)
+    out = mask.copy()
+    for one, box in enumerate(ndi.find_objects(holes), start=1):
+        window = padded(box, 3, mask.shape)
+        hole = holes[window] == one
+        ring = (cv2.dilate(hole.astype(np.uint8), disc(3)) > 0) & mask[window]
+        is_tiny = hole.sum() * grid.pixel_um**2 < 0.3
+        if is_tiny or np.median(fine[window][hole]) > params.hole_fraction * np.median(fine[window][ring]):
+            out[window] |= hole
+    return out
+
+
+def _spread(parts: Labels, mask: Mask, grid: Grid) -> Labels:
+    """Labels of the coarse grid on the fine one."""
+    raw = nearest(parts, grid.shape)
+    # the fine mask reaches past the coarse one by less than a coarse pixel
+    grown = cv2.dilate(raw.astype(np.float32), disc(_COARSE_UM / grid.pixel_um)).astype(np.int32)
+    raw = np.where(raw > 0, raw, grown)
+    return np.where(mask, raw, 0).astype(np.int32)
+
+
+def _choose(labels: Labels, grid: Grid, params: CellParams) -> Labels:
+    """Bodies large enough to count, one connected piece each, numbered from 1; the rest stays thick."""
+    out = np.zeros_like(labels)
+    count = 0
+    for label, box in enumerate(ndi.find_objects(labels), start=1):
+        if box is None:
+            continue
+        _, pieces = cv2.connectedComponents((labels[box] == label).astype(np.uint8), connectivity=4)
+        size = np.bincount(pieces.ravel())[1:]
+        largest = 1 + int(np.argmax(size))
+        at_rim = any(s.start == 0 or s.stop == m for s, m in zip(box, labels.shape, strict=True))
+        # of a cell that enters or leaves, a part will do
+        least = params.min_area_um2 / (3 if at_rim else 1)
+        if size[largest - 1] * grid.pixel_um**2 >= least:
+            count += 1
+            out[box][pieces == largest] = count
+    return out
