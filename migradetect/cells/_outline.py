@@ -7,10 +7,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from scipy import ndimage as ndi
 
-from migradetect.cells._grid import Grid, disc, grey_opening, padded, to_shape
-from migradetect.filters import masked_gaussian, resize
+from migradetect.cells._grid import Grid, disc, grey_opening, to_shape
+from migradetect.filters import gaussian, masked_gaussian, resize
 from migradetect.params import CellParams
 
 __all__ = ["outline"]
@@ -33,11 +32,14 @@ _GROW_FRACTION = 0.3
 _THIN_UM = 1.0
 #: What is rounded off at corners is given back within this distance, um.
 _CORNER_UM = 0.4
-#: A bead that sticks to a body has at least this share of its own outline outside of it; an endosome has none.
-_BEAD_OUTSIDE = 0.3
 #: Half width of a tip where it begins, relative to the disc of the opening.
 _TIP_START = 0.75
-#: Beads are found against an image opened by a disc of this diameter, um: larger than any migrasome.
+#: Beads are bright at this Gaussian sigma, and the brightest place within this distance, um.
+_SPOT_SIGMA_UM = 0.2
+_SPOT_REACH_UM = 0.6
+#: Height of a spot over its surroundings, relative to the body: more than the inner side of any straight edge has.
+_SPOT_EXCESS = 0.35
+#: The edge to which beads stick is that of the body opened by a disc of this diameter, um: larger than any migrasome.
 _BEAD_REACH_UM = 3.6
 
 
@@ -90,7 +92,7 @@ def outline(fine: Image, start: Mask, least: Image, grid: Grid, params: CellPara
         mask = _open(mask, middle.px(params.tip_um / 2))
     edge = _edge(low, mask, middle).on(fine.shape)
     mask = _above_half(fine, to_shape(mask, fine.shape), edge, resize(least, fine.shape), params.edge_fraction)
-    mask &= ~_beads(image, mask, edge, middle, grid, params)
+    mask &= ~_beads(image, low, mask, edge, middle, grid, params)
     core = _without_specks(_open(mask, grid.px(params.bead_um / 2)), grid, params)
     mask = core | _restored(mask, core, fine, edge, grid, params)
     return mask, np.clip(1 - edge.outer / np.maximum(edge.inner, 1e-3), 0, 1)
@@ -122,24 +124,33 @@ def _above_half(image: Image, mask: Mask, edge: _Edge, floor: Image, fraction: f
     return (near & (image > level)) | (edge.inside_um >= _REACH_UM)
 
 
-def _beads(image: Image, mask: Mask, edge: _Edge, middle: Grid, grid: Grid, params: CellParams) -> Mask:
-    """Bright compact spots that lie half outside of a body: migrasomes that touch it, not endosomes at its rim."""
-    out = np.zeros(mask.shape, bool)
-    excess = resize(image - grey_opening(image, middle.px(_BEAD_REACH_UM / 2)), mask.shape)
-    near = (edge.inside_um < _REACH_UM) & (edge.outside_um < _REACH_UM)
-    bright = near & (excess > (params.bead_contrast - 1) * edge.inner + params.edge_fraction * edge.inner)
-    _, spots = cv2.connectedComponents(bright.astype(np.uint8), connectivity=4)
-    for one, box in enumerate(ndi.find_objects(spots), start=1):
-        height, width = (s.stop - s.start for s in box)
-        area = float((spots[box] == one).sum()) * grid.pixel_um**2
-        if not 0.1 < area < 9 or max(width, height) > 2.5 * min(width, height):
-            continue
-        window = padded(box, 2, mask.shape)
-        spot = spots[window] == one
-        ring = (cv2.dilate(spot.astype(np.uint8), disc(1.5)) > 0) & ~spot
-        if (ring & ~mask[window]).sum() > _BEAD_OUTSIDE * ring.sum():
-            out[window] |= spot | ring
-    return out
+def _beads(image: Image, low: Image, mask: Mask, edge: _Edge, middle: Grid, grid: Grid, params: CellParams) -> Mask:
+    """Bright spots at a body that lie outside of its edge: migrasomes that touch it, not endosomes within its rim."""
+    out = np.zeros(mask.shape, np.uint8)
+    small = to_shape(mask, middle.shape)
+    smooth = gaussian(image, middle.px(_SPOT_SIGMA_UM))
+    summit = smooth >= cv2.dilate(smooth, disc(middle.px(_SPOT_REACH_UM)))
+    # the edge without what sticks to it: a larger disc takes off the largest migrasomes
+    plain = _open(small, middle.px(_BEAD_REACH_UM / 2))
+    beyond = cv2.erode(plain.astype(np.uint8), disc(1.0), borderValue=1) == 0
+    inner = edge.inner if edge.inner.shape == middle.shape else resize(edge.inner, middle.shape)
+    beside, _ = masked_gaussian(low, plain.astype(np.float32), middle.px(_ALONG_UM))
+    # texture and noise of the bodies themselves say which spots mean something
+    excess = smooth - gaussian(image, middle.px(3 * _SPOT_SIGMA_UM))
+    usual = 1.4826 * float(np.median(np.abs(excess[plain]))) if plain.any() else 0.0
+    found = summit & small & beyond & (inner > 0) & (smooth > params.bead_contrast * inner) & (smooth > beside)
+    found &= excess > _SPOT_EXCESS * inner + 4 * usual
+    if not found.any():
+        return out > 0
+    # the nearest dish lies on the far side of a bead: at its radius
+    depth = cv2.distanceTransform(small.astype(np.uint8), cv2.DIST_L2, 5)
+    scale = grid.shape[0] / middle.shape[0]
+    for row, column in np.argwhere(found):
+        radius = (depth[row, column] + 0.5) * scale
+        centre = (round((column + 0.5) * scale - 0.5), round((row + 0.5) * scale - 0.5))
+        if radius * grid.pixel_um < _BEAD_REACH_UM / 2:
+            cv2.circle(out, centre, max(1, round(radius)), 1, -1)
+    return out > 0
 
 
 def _without_specks(core: Mask, grid: Grid, params: CellParams) -> Mask:
