@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from migradetect.filters import resize
 
-__all__ = ["Grid", "disc", "grey_opening", "nearest", "padded", "to_shape"]
+__all__ = ["Grid", "depth_um", "disc", "grey_opening", "nearest", "padded", "to_shape"]
 
 #: Pixels that still show the edge of a body, um.
 _LARGE_UM = 0.3
@@ -61,6 +61,12 @@ def grey_opening(image: Image, radius_px: float) -> Image:
     """Image without what is narrower than a disc and brighter than its surroundings."""
     opened = cv2.morphologyEx(image, cv2.MORPH_OPEN, disc(radius_px), borderType=cv2.BORDER_REFLECT)
     return np.asarray(opened, dtype=np.float32)
+
+
+def depth_um(mask: Mask, pixel_um: float) -> Image:
+    """Distance to the nearest pixel outside of a mask, um; a mask without outside is deep everywhere."""
+    distance = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5)
+    return np.minimum(distance, sum(mask.shape), dtype=np.float32) * np.float32(pixel_um)
 
 
 def to_shape(mask: Mask, shape: tuple[int, ...]) -> Mask:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from migradetect.cells._grid import Grid, disc, grey_opening, to_shape
+from migradetect.cells._grid import Grid, depth_um, disc, grey_opening, to_shape
 from migradetect.filters import gaussian, masked_gaussian, resize
 from migradetect.params import CellParams
 
@@ -26,6 +28,8 @@ _ALONG_UM = 1.0
 _REACH_UM = 1.2
 #: Steps on the grid of half resolution; the seed lies within three reaches of the outline.
 _N_STEPS = 3
+#: Share of the pixels of all bodies that may still change when the outlines stand.
+_STEADY = 0.002
 #: Height of the edge at which these steps stop: low, so that they pass the shoulder where a thin part begins.
 _GROW_FRACTION = 0.3
 #: Details thinner than this are no part of a level, um.
@@ -59,6 +63,11 @@ class _Edge:
         images = (self.inner, self.outer, self.inside_um, self.outside_um)
         return _Edge(*(resize(image, shape) for image in images))
 
+    def cut(self, image: Image, floor: Image, fraction: float) -> Mask:
+        """Body by this edge: what lies above a fraction of its height, and all that lies deeper inside."""
+        levels = (self.inner, self.outer, self.inside_um, self.outside_um)
+        return np.asarray(_above_half(image, *levels, floor, fraction, _REACH_UM))
+
 
 def outline(fine: Image, start: Mask, least: Image, grid: Grid, params: CellParams) -> tuple[Mask, Image]:
     """Bodies at the half height of their edge.
@@ -87,11 +96,13 @@ def outline(fine: Image, start: Mask, least: Image, grid: Grid, params: CellPara
     # beads and fibers are no part of the level beside them
     low = grey_opening(image, middle.px(_THIN_UM / 2))
     mask = to_shape(start, middle.shape)
+    tip_px = middle.px(params.tip_um / 2)
     for _ in range(_N_STEPS):
-        mask = _above_half(image, mask, _edge(low, mask, middle), floor, _GROW_FRACTION)
-        mask = _open(mask, middle.px(params.tip_um / 2))
+        last, mask = mask, _open(_edge(low, mask, middle).cut(image, floor, _GROW_FRACTION), tip_px)
+        if np.count_nonzero(mask != last) <= _STEADY * np.count_nonzero(mask):
+            break
     edge = _edge(low, mask, middle).on(fine.shape)
-    mask = _above_half(fine, to_shape(mask, fine.shape), edge, resize(least, fine.shape), params.edge_fraction)
+    mask = edge.cut(fine, resize(least, fine.shape), params.edge_fraction)
     mask &= ~_beads(image, low, mask, edge, middle, grid, params)
     core = _without_specks(_open(mask, grid.px(params.bead_um / 2)), grid, params)
     mask = core | _restored(mask, core, fine, edge, grid, params)
@@ -105,23 +116,32 @@ def _open(mask: Mask, radius_px: float) -> Mask:
 
 
 def _edge(low: Image, mask: Mask, grid: Grid) -> _Edge:
-    inside = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5) * np.float32(grid.pixel_um)
-    outside = cv2.distanceTransform((~mask).astype(np.uint8), cv2.DIST_L2, 5) * np.float32(grid.pixel_um)
+    inside = depth_um(mask, grid.pixel_um)
+    outside = depth_um(~mask, grid.pixel_um)
     bands = [
         ((away > band[0]) & (away < band[1])).astype(np.float32)
         for away, band in ((inside, _INNER_UM), (outside, _OUTER_UM))
     ]
     inner, outer = (masked_gaussian(low, band, grid.px(_ALONG_UM))[0] for band in bands)
-    return _Edge(inner, np.maximum(outer, 0), np.asarray(inside, np.float32), np.asarray(outside, np.float32))
+    return _Edge(inner, np.maximum(outer, 0), inside, outside)
 
 
-def _above_half(image: Image, mask: Mask, edge: _Edge, floor: Image, fraction: float) -> Mask:
+@numba.njit(cache=True)
+def _above_half(
+    image: Any, inner: Any, outer: Any, inside_um: Any, outside_um: Any, floor: Any, fraction: float, reach_um: float
+) -> Any:
     """What lies above the half height of the edge, near it; all that lies deeper inside."""
-    # where it is nearly as bright outside there is no edge yet: the body goes on
-    dish = edge.outer * np.clip((0.75 * edge.inner - edge.outer) / np.maximum(0.2 * edge.inner, 1e-6), 0, 1)
-    level = np.maximum(dish + fraction * (edge.inner - dish), floor)
-    near = (edge.inside_um < _REACH_UM) & (edge.outside_um < _REACH_UM)
-    return (near & (image > level)) | (edge.inside_um >= _REACH_UM)
+    out = np.zeros(image.shape, np.bool_)
+    for i in range(image.shape[0]):
+        for j in range(image.shape[1]):
+            if inside_um[i, j] >= reach_um:
+                out[i, j] = True
+            elif outside_um[i, j] < reach_um:
+                body, dish = inner[i, j], outer[i, j]
+                # where it is nearly as bright outside there is no edge yet: the body goes on
+                dish *= min(max((0.75 * body - dish) / max(0.2 * body, 1e-6), 0.0), 1.0)
+                out[i, j] = image[i, j] > max(dish + fraction * (body - dish), floor[i, j])
+    return out
 
 
 def _beads(image: Image, low: Image, mask: Mask, edge: _Edge, middle: Grid, grid: Grid, params: CellParams) -> Mask:
@@ -143,7 +163,7 @@ def _beads(image: Image, low: Image, mask: Mask, edge: _Edge, middle: Grid, grid
     if not found.any():
         return out > 0
     # the nearest dish lies on the far side of a bead: at its radius
-    depth = cv2.distanceTransform(small.astype(np.uint8), cv2.DIST_L2, 5)
+    depth = depth_um(small, 1.0)
     scale = grid.shape[0] / middle.shape[0]
     for row, column in np.argwhere(found):
         radius = (depth[row, column] + 0.5) * scale
@@ -172,7 +192,7 @@ def _restored(mask: Mask, core: Mask, fine: Image, edge: _Edge, grid: Grid, para
     own = pieces[tips]
     is_tip = np.bincount(own, bright[tips], minlength=n) <= 0.2 * np.bincount(own, minlength=n)
     # a tip is widest where it begins, and begins where the opening disc just fitted; a bead hangs on a narrower neck
-    depth = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5) * np.float32(grid.pixel_um)
+    depth = depth_um(mask, grid.pixel_um)
     start = tips & (cv2.dilate(core.astype(np.uint8), disc(1.5)) > 0)
     is_tip &= np.bincount(pieces[start & (depth > _TIP_START * params.bead_um / 2)], minlength=n) > 0
     is_tip[0] = False

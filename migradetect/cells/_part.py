@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.segmentation import watershed
 
-from migradetect.cells._grid import Grid, disc
+from migradetect.cells._grid import Grid, depth_um, disc
 from migradetect.cells._join import NO_NECK, contacts_of, join, summits_of
 from migradetect.filters import gaussian
 from migradetect.params import CellParams
@@ -48,8 +48,8 @@ def part(mask: Mask, before: Labels | None, image: Image, grid: Grid, params: Ce
     -------
     ndarray of int32, shape (Y, X)
     """
-    depth = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5) * np.float32(grid.pixel_um)
-    depth = gaussian(np.asarray(depth, np.float32), 1.0)
+    depth = depth_um(mask, grid.pixel_um)
+    depth = gaussian(depth, 1.0)
     markers, names = _markers(depth, mask, before, grid)
     pieces = watershed(-depth, markers, mask=mask).astype(np.int32)
     pieces, names = join(pieces, depth, names, grid, params)
@@ -109,7 +109,7 @@ def _cut_distance(pieces: Labels) -> Image:
     highest = cv2.dilate(value, kernel)
     lowest = cv2.erode(np.where(pieces > 0, value, np.float32(1e6)), kernel)
     is_cut = (pieces > 0) & (highest > lowest)
-    return np.asarray(cv2.distanceTransform((~is_cut).astype(np.uint8), cv2.DIST_L2, 5), np.float32)
+    return depth_um(~is_cut, 1.0)
 
 
 def _move_cuts(pieces: Labels, mask: Mask, slope: Image, grid: Grid) -> Labels:

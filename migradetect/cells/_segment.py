@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from scipy import ndimage as ndi
 
 from migradetect.calibration import Calibration
-from migradetect.cells._grid import Grid, disc, grey_opening, nearest, padded, to_shape
+from migradetect.cells._grid import Grid, depth_um, disc, grey_opening, nearest, padded, to_shape
 from migradetect.cells._outline import outline
 from migradetect.cells._part import part
 from migradetect.filters import gaussian, resize
@@ -93,8 +93,8 @@ def _find(small: Image, opened: Image, grid: Grid, params: CellParams) -> tuple[
     floor = max(params.min_snr * spread, 0.35 * params.min_snr)
     # a dim cell beside a bright one is judged by itself; the haze and blur of the bright one, by the bright one
     around = disc(max(1.0, grid.px(params.local_um) / 2))
-    half = cv2.resize(opened, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-    local = cv2.resize(cv2.dilate(half, around), opened.shape[::-1], interpolation=cv2.INTER_LINEAR)
+    half = resize(opened, tuple(max(1, n // 2) for n in opened.shape))
+    local = resize(np.asarray(cv2.dilate(half, around), np.float32), opened.shape)
     regions = opened > np.maximum(floor, params.body_fraction * local)
     least = np.maximum(floor, params.least_fraction * local).astype(np.float32)
     if not regions.any():
@@ -105,7 +105,7 @@ def _find(small: Image, opened: Image, grid: Grid, params: CellParams) -> tuple[
 def _bodies(mask: Mask, contrast: Image, grid: Grid, params: CellParams) -> Mask:
     """Regions as thick and large as a body and with an edge around them: haze has none."""
     n, regions = cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)
-    depth = cv2.distanceTransform(mask.astype(np.uint8), cv2.DIST_L2, 5) * grid.pixel_um
+    depth = depth_um(mask, grid.pixel_um)
     area = np.bincount(regions.ravel(), minlength=n) * grid.pixel_um**2
     is_thick = np.bincount(regions[depth > params.opening_um], minlength=n) > 0
     rim = (depth > 0) & (depth < 1.5 * grid.pixel_um)

@@ -237,6 +237,17 @@ def test_cells_that_fill_most_of_the_field_are_outlined() -> None:
     assert iou(labels > 0, cells) > 0.98
 
 
+@pytest.mark.parametrize("shape", [(1, 1), (5, 7), (1, 300), (33, 900)])
+@pytest.mark.parametrize("pixel_um", [0.03, 0.16, 0.5, 2.0])
+def test_any_shape_and_pixel_size(shape: tuple[int, int], pixel_um: float) -> None:
+    image = np.random.default_rng(1).standard_normal(shape).astype(np.float32)
+    image[:, : shape[1] // 2] += 20
+    labels, thick = segment_cells(image, PARAMS, Calibration(pixel_um, 60.0))
+    again, _ = segment_cells(image, PARAMS, Calibration(pixel_um, 60.0), labels)
+    assert labels.shape == thick.shape == again.shape == shape
+    assert not ((labels > 0) & ~thick).any()
+
+
 def test_segmentation_leaves_its_inputs_alone() -> None:
     image = photograph(draw_disc(SHAPE, 140, 150, 50), 40.0)
     before, labels = image.copy(), draw_disc(SHAPE, 140, 150, 48).astype(np.int32)
