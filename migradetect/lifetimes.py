@@ -7,14 +7,24 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Existence", "find_existence"]
+__all__ = ["Existence", "Trace", "find_existence"]
 
 Array = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 
-#: Present means at least this share of the plateau; a matched filter sees a growing disc as its area.
+#: Present means at least this share of the way from the empty site to the plateau. A matched filter sees a growing disc
+#: as its area; one that fades is followed for longer.
 _PRESENT_SHARE = 0.25
+#: The site's own filter answer varies by this share of the plateau: focus, bleaching, what moves past.
+_OWN_SPREAD = 0.1
 #: A change of evidence per frame is bounded, so that one wild frame can't decide.
 _MOST_EVIDENCE = 6.0
+#: Under a body the texture stays the same for several frames: each says less.
+_MOST_COVERED_EVIDENCE = 1.0
+#: What is left after the end (bare fiber, a piece of membrane) is at most this share of the plateau.
+_MOST_LEFT = 0.5
+#: Frames that tell a level.
+_LEVEL_FRAMES = 5
 
 
 @dataclass(frozen=True)
@@ -28,29 +38,47 @@ class Existence:
     """Cell that took it up; 0 for none."""
 
 
-def find_existence(
-    amplitude: Array,
-    error: Array,
-    covering_cell: NDArray[np.int64],
-    is_in_field: NDArray[np.bool_],
-    seen_first: int,
-    seen_last: int,
-    drop_frames: float = 2.0,
-) -> Existence:
-    """Stretch of frames in which a migrasome exists.
-
-    Each frame gives evidence for or against a signal of at least a quarter of the plateau; the stretch with the largest
-    sum of evidence that overlaps the detections is taken (maximum-likelihood change-points of a step in noise). Frames
-    under a cell or outside the field say nothing.
+@dataclass(frozen=True)
+class Trace:
+    """What one site's photometry says; arrays of shape (T,).
 
     Parameters
     ----------
-    amplitude, error : ndarray, shape (T,)
+    amplitude, error : ndarray
         Matched-filter photometry at the site and its standard error; NaN where it can't be read.
-    covering_cell : ndarray of int, shape (T,)
+    covering_cell : ndarray of int
         Cell over the site; 0 for none.
-    is_in_field : ndarray of bool, shape (T,)
+    is_in_field : ndarray of bool
         The site lies in the image.
+    covered, covered_error : ndarray, optional
+        Photometry through the body over the site, and what the body's texture makes of it; NaN where it can't be read.
+    """
+
+    amplitude: Array
+    error: Array
+    covering_cell: NDArray[np.int64]
+    is_in_field: Flags
+    covered: Array | None = None
+    covered_error: Array | None = None
+
+    @property
+    def is_readable(self) -> Flags:
+        """Frames in which the site lies open."""
+        return np.isfinite(self.amplitude) & (self.error > 0) & (self.covering_cell == 0) & self.is_in_field
+
+
+def find_existence(trace: Trace, seen_first: int, seen_last: int, drop_frames: float = 2.0) -> Existence:
+    """Stretch of frames in which a migrasome exists.
+
+    Each frame gives evidence for or against a signal of at least a quarter of the plateau; the stretch with the largest
+    sum of evidence around the frames in which it is full is taken (maximum-likelihood change-points of a step in
+    noise). The empty site has a level of its own before and after: a bare fiber answers to the filter too. Frames out
+    of the field say nothing; those under a cell say what is seen through it.
+
+    Parameters
+    ----------
+    trace : Trace
+        Photometry of the site.
     seen_first, seen_last : int
         First and last frame in which a spot was linked.
     drop_frames : float
@@ -60,40 +88,75 @@ def find_existence(
     -------
     Existence
     """
-    n = amplitude.size
-    readable = np.isfinite(amplitude) & (error > 0) & (covering_cell == 0) & is_in_field
+    n = trace.amplitude.size
+    readable = trace.is_readable
     inside = readable.copy()
     inside[:seen_first] = False
     inside[seen_last + 1 :] = False
-    values = amplitude[inside] if inside.any() else amplitude[readable]
-    plateau = float(np.median(values)) if values.size else float("nan")
-    if not np.isfinite(plateau) or plateau <= 0:
-        # nothing can be read at the site (always beside a body): the detections are all there is
+    usable = inside if inside.any() else readable
+    plateau = _plateau(trace.amplitude, usable)
+    if not usable.any() or plateau <= float(np.median(trace.error[usable])):
+        # the site can't be read (always beside a body), or nothing is read there: the detections are all there is
         return Existence(seen_first, seen_last, "persist" if seen_last >= n - 2 else "fade", 0)
-    base = _level_before(amplitude, readable, seen_first, plateau)
-    share = np.where(readable, (amplitude - base) / (plateau - base), np.nan)
-    spread = np.where(readable, np.hypot(error / (plateau - base), 0.1), 1.0)
-    level = 2 * _PRESENT_SHARE
-    evidence = np.where(readable, level * (np.nan_to_num(share) - level / 2) / spread**2, 0.0)
-    evidence = np.clip(evidence, -_MOST_EVIDENCE, _MOST_EVIDENCE)
-    full = inside & (_running_median(share) > 0.6)
-    anchors = np.flatnonzero(full if full.any() else inside)
-    if not anchors.size:
-        anchors = np.array([seen_first, seen_last])
-    first = _extend(evidence, int(anchors[0]), -1)
-    last = _extend(evidence, int(anchors[-1]), 1)
-    return _with_fate(share, readable, covering_cell, is_in_field, first, last, drop_frames)
+    smooth = _running_median(np.where(readable, trace.amplitude, np.nan))
+    full = np.flatnonzero(inside & (smooth > 0.6 * plateau))
+    if not full.size:
+        full = np.flatnonzero(inside) if inside.any() else np.array([seen_first, seen_last])
+    born, gone = int(full[0]), int(full[-1])
+    before = _level_before(trace.amplitude, readable, born, plateau)
+    after = _level_after(trace.amplitude, readable, gone, plateau)
+    first = _extend(_evidence(trace, readable, before, plateau), born, -1)
+    last = _extend(_evidence(trace, readable, after, plateau), gone, 1)
+    share = np.where(readable, (trace.amplitude - after) / (plateau - after), np.nan)
+    return _with_fate(trace, readable, share, plateau, first, last, drop_frames)
 
 
-def _level_before(amplitude: Array, readable: NDArray[np.bool_], seen_first: int, plateau: float) -> float:
-    """What the bare fiber leaves in the filter before the swelling: the lowest running median there, at most half."""
+def _plateau(amplitude: Array, inside: Flags) -> float:
+    """Full level: high among the smoothed values, because growth, a fade and a bare fiber pull the middle down."""
+    smooth = _running_median(np.where(inside, amplitude, np.nan))[inside]
+    return float(np.quantile(smooth, 0.7)) if smooth.size else float("nan")
+
+
+def _level_before(amplitude: Array, readable: Flags, born: int, plateau: float) -> float:
+    """What the bare fiber leaves in the filter before the swelling: the lowest running mean there."""
     before = readable.copy()
-    before[max(seen_first, 0) + 3 :] = False
+    before[born + 1 :] = False
     values = amplitude[before]
-    if values.size < 5:
+    if values.size < _LEVEL_FRAMES:
         return 0.0
-    running = np.convolve(values, np.ones(5) / 5, mode="valid")
-    return float(np.clip(running.min(), 0, 0.5 * plateau))
+    running = np.convolve(values, np.ones(_LEVEL_FRAMES) / _LEVEL_FRAMES, mode="valid")
+    return float(np.clip(running.min(), 0, _MOST_LEFT * plateau))
+
+
+def _level_after(amplitude: Array, readable: Flags, gone: int, plateau: float) -> float:
+    """What is left at the site after the end: a level that stays, because one that falls is a fade that goes on."""
+    after = readable.copy()
+    after[: gone + 2] = False
+    values = amplitude[after]
+    if values.size < _LEVEL_FRAMES:
+        return 0.0
+    half = values.size // 2
+    if abs(np.median(values[:half]) - np.median(values[half:])) > 0.12 * plateau:
+        return 0.0
+    return float(np.clip(np.median(values), 0, _MOST_LEFT * plateau))
+
+
+def _evidence(trace: Trace, readable: Flags, empty: float, plateau: float) -> Array:
+    """Log-likelihood ratio of a migrasome against an empty site in each frame."""
+    height = plateau - empty
+
+    def ratio(amplitude: Array, error: Array, usable: Flags, most: float) -> Array:
+        share = np.where(usable, (amplitude - empty) / height, 0.0)
+        spread = np.where(usable, np.hypot(error / height, _OWN_SPREAD), 1.0)
+        level = 2 * _PRESENT_SHARE
+        return np.where(usable, np.clip(level * (share - level / 2) / spread**2, -most, most), 0.0)
+
+    total = ratio(trace.amplitude, trace.error, readable, _MOST_EVIDENCE)
+    if trace.covered is None or trace.covered_error is None:
+        return total
+    through = ~readable & np.isfinite(trace.covered) & (trace.covered_error > 0)
+    # beside a body, too, the site stands out or not
+    return total + ratio(trace.covered, trace.covered_error, through, _MOST_COVERED_EVIDENCE)
 
 
 def _running_median(values: Array) -> Array:
@@ -112,37 +175,39 @@ def _extend(evidence: Array, start: int, step: int) -> int:
 
 
 def _with_fate(
-    share: Array,
-    readable: NDArray[np.bool_],
-    covering_cell: NDArray[np.int64],
-    is_in_field: NDArray[np.bool_],
-    first: int,
-    last: int,
-    drop_frames: float,
+    trace: Trace, readable: Flags, share: Array, plateau: float, first: int, last: int, drop_frames: float
 ) -> Existence:
     n = share.size
     first, last = min(first, last), max(first, last)
-    after = slice(last + 1, n)
-    # left alone until the record ends: covered by a cell or out of the field from here on
     if last >= n - 2:
         return Existence(first, n - 1, "persist", 0)
+    after = slice(last + 1, n)
+    over = trace.covering_cell[after]
     if not readable[after].any():
-        nothing = covering_cell[after] > 0
-        if nothing.mean() < 0.5 and (~is_in_field[after]).any():
+        if (over > 0).mean() < 0.5 and (~trace.is_in_field[after]).any():
             return Existence(first, last, "left_field", 0)
-        cells = covering_cell[after][nothing]
-        # still under the cell when the record ends: taken up only if that has lasted a while
-        by = int(np.bincount(cells).argmax()) if cells.size else 0
-        if cells.size >= 5:
-            return Existence(first, last + 1 if covering_cell[last + 1] == 0 else last, "engulfed", by)
-        return Existence(first, n - 1, "persist", 0)
-    covered_at_end = covering_cell[last + 1 : last + 4]
-    if (covered_at_end > 0).any() and not (readable[last + 1 : last + 3].all()):
-        return Existence(first, last, "engulfed", int(covered_at_end[covered_at_end > 0][0]))
+        return _under_cell_at_end(trace, plateau, first, last)
+    open_again = int(np.argmax(readable[after]))
+    hidden = over[:open_again]
+    if (hidden > 0).any():
+        return Existence(first, last, "engulfed", int(hidden[hidden > 0][0]))
+    if trace.is_in_field[after][:open_again].size and not trace.is_in_field[after][:open_again].any():
+        return Existence(first, last, "fade", 0)
     return Existence(first, last, "rupture" if _fall_frames(share, readable, first, last) <= drop_frames else "fade", 0)
 
 
-def _fall_frames(share: Array, readable: NDArray[np.bool_], first: int, last: int) -> float:
+def _under_cell_at_end(trace: Trace, plateau: float, first: int, last: int) -> Existence:
+    """The site is covered until the record ends: taken up only if it is not seen through the cell."""
+    n = trace.amplitude.size
+    cells = trace.covering_cell[last + 1 :]
+    cells = cells[cells > 0]
+    evidence = _evidence(trace, trace.is_readable, 0.0, plateau)[last + 1 :]
+    if cells.size >= 3 and evidence.sum() < 0:
+        return Existence(first, last, "engulfed", int(np.bincount(cells).argmax()))
+    return Existence(first, n - 1, "persist", 0)
+
+
+def _fall_frames(share: Array, readable: Flags, first: int, last: int) -> float:
     """Frames from 80 % to 25 % of the level before the fall."""
     smooth = np.where(readable, share, np.nan)
     earlier = smooth[max(first, last - 12) : max(first, last - 5) + 1]

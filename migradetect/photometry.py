@@ -24,7 +24,7 @@ from migradetect.profiles import (
     shape_weights,
 )
 
-__all__ = ["Sites", "count_arms", "measure_sites", "settle_shape"]
+__all__ = ["Sites", "count_arms", "measure_covered", "measure_sites", "settle_shape"]
 
 Image = NDArray[np.float32]
 Labels = NDArray[np.int32]
@@ -34,6 +34,8 @@ Array = NDArray[np.float64]
 _FREE_SNR = 6.0
 #: Error of the profile templates, share of the contrast.
 _MODEL_ERROR = 0.04
+#: Places around a covered site that tell the texture of the body.
+_N_BESIDE = 8
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,68 @@ def measure_sites(
         out[f"{role}_signal"] = value
         out[f"{role}_err"] = err
     return pd.DataFrame(out)
+
+
+def measure_covered(
+    sites: Sites,
+    which: NDArray[np.int64],
+    signal: Image,
+    variance: Image,
+    bodies: Labels,
+    drift_um: tuple[float, float],
+    calibration: Calibration,
+    library: ProfileLibrary,
+) -> tuple[Array, Array]:
+    """Signal of sites that lie under a body, above the body around them.
+
+    Light passes through a cell: what stands on the dish is still there, on top of the cell. What limits this is the
+    texture of the body, not noise, so the error is what the same filter finds at places around the site.
+
+    Parameters
+    ----------
+    sites : Sites
+        N sites.
+    which : ndarray of int, shape (K,)
+        Positions of those to read.
+    signal, variance : ndarray, shape (Y, X)
+        As for :func:`measure_sites`, bodies not masked out.
+    bodies : ndarray of int, shape (Y, X)
+        Cells; 0 is the dish.
+    drift_um : tuple of float
+        Stage drift (y, x) of the frame.
+    calibration : Calibration
+        Pixel size.
+    library : ProfileLibrary
+        Radial profiles.
+
+    Returns
+    -------
+    amplitude, error : ndarray, shape (K,)
+        In the units of `amplitude` of :func:`measure_sites`; NaN where too little of a body is around.
+    """
+    diameter, shape = sites.diameter_um[which], sites.shape[which]
+    y_um, x_um = sites.y_stage_um[which] + drift_um[0], sites.x_stage_um[which] + drift_um[1]
+    open_everywhere = np.ones(signal.shape, np.float32)
+    reach = np.minimum(diameter * 0.8 + 0.6, library.radii_px[-1] * calibration.pixel_size_um)
+
+    def read(y_um: Array, x_um: Array) -> Array:
+        places = calibration.px(y_um), calibration.px(x_um)
+        profile, error = radial_profiles(signal, variance, open_everywhere, *places, library, reach)
+        return fit_signal(profile, error, library, diameter, shape)[0]
+
+    around = []
+    for angle in np.arange(_N_BESIDE) * 2 * np.pi / _N_BESIDE:
+        y, x = y_um + (diameter + 1.0) * np.sin(angle), x_um + (diameter + 1.0) * np.cos(angle)
+        row, column = np.rint(calibration.px(y)).astype(int), np.rint(calibration.px(x)).astype(int)
+        inside = (row >= 0) & (column >= 0) & (row < bodies.shape[0]) & (column < bodies.shape[1])
+        under = inside & (bodies[np.where(inside, row, 0), np.where(inside, column, 0)] > 0)
+        around.append(np.where(under, read(y, x), np.nan))
+    beside = np.stack(around)
+    known = np.isfinite(beside).sum(axis=0)
+    mean_square = np.nansum(beside**2, axis=0) / np.maximum(known, 1)
+    error = np.where(known >= _N_BESIDE // 2, np.sqrt(mean_square), np.nan)
+    amplitude = np.where(np.isfinite(error), read(y_um, x_um), np.nan)
+    return amplitude, error
 
 
 def settle_shape(traces: pd.DataFrame, max_looks: float = 6.0) -> pd.DataFrame:

@@ -119,6 +119,8 @@ def _assemble(
         "cell_um",
         "fiber_um",
         "n_arms",
+        "covered",
+        "covered_err",
     ]
     if len(migrasomes):
         drift = second.drift_um[migrasomes["frame"].to_numpy(int)]

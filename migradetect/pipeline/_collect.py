@@ -11,19 +11,18 @@ from numpy.typing import NDArray
 from migradetect.assign import location_from_arms
 from migradetect.fibers import ATTACH_UM
 from migradetect.growth import GrowthFit, fit_growth
-from migradetect.lifetimes import Existence, find_existence
+from migradetect.lifetimes import Existence, Trace, find_existence
 from migradetect.movie import Movie
 from migradetect.params import Params
 from migradetect.pipeline._parents import find_parents
 from migradetect.pipeline._pass2 import Pass2, accepted_candidates
+from migradetect.pipeline._pass3 import CLEAR_UM
 from migradetect.results import LabelStack
 
 __all__ = ["collect_sites"]
 
 Array = NDArray[np.float64]
 
-#: Closer to a body its blurred edge reaches into the profile, um.
-_CLEAR_UM = 0.6
 #: A migrasome is found in most frames of its life: at least this share of those in which it can be seen.
 _LEAST_FOUND = 0.5
 #: Frames after birth in which fibers tell the location.
@@ -99,10 +98,14 @@ def _read_trace(movie: Movie, params: Params, trace: pd.DataFrame, seen: tuple[i
         Existence(0, 0, "persist", 0)
         if single
         else find_existence(
-            trace["amplitude"].where(trace["cell_um"] > _CLEAR_UM).to_numpy(float),
-            trace["amplitude_err"].to_numpy(float),
-            trace["covering_cell"].to_numpy(np.int64),
-            trace["is_in_field"].to_numpy(bool),
+            Trace(
+                trace["amplitude"].where(trace["cell_um"] > CLEAR_UM).to_numpy(float),
+                trace["amplitude_err"].to_numpy(float),
+                trace["covering_cell"].to_numpy(np.int64),
+                trace["is_in_field"].to_numpy(bool),
+                trace["covered"].to_numpy(float),
+                trace["covered_err"].to_numpy(float),
+            ),
             *seen,
         )
     )
@@ -113,7 +116,7 @@ def _read_trace(movie: Movie, params: Params, trace: pd.DataFrame, seen: tuple[i
     poor = ~((trace["snr"].to_numpy(float) > params.photometry.min_snr) & (spread < 0.6 * diameter))
     diameter[poor] = np.nan
     # below the resolution a bead on a line has no diameter of its own: the curve is extrapolated to its start
-    clear = (diameter > params.growth.min_diameter_um) & (trace["cell_um"].to_numpy(float) > _CLEAR_UM)
+    clear = (diameter > params.growth.min_diameter_um) & (trace["cell_um"].to_numpy(float) > CLEAR_UM)
     sized = np.where(clear, diameter, np.nan)
     fit = fit_growth(time[alive], sized[alive], spread[alive], params.growth, existence.first == 0)
     value, error = _smooth_diameter(diameter, spread, existence, fit, time)

@@ -11,13 +11,16 @@ from numpy.typing import NDArray
 from migradetect.filters import nearest_label, remove_hot_pixels
 from migradetect.movie import Movie
 from migradetect.params import Params
-from migradetect.photometry import Sites, count_arms, measure_sites, settle_shape
+from migradetect.photometry import Sites, count_arms, measure_covered, measure_sites, settle_shape
 from migradetect.pipeline._frames import MovieModel, outside_bodies
 from migradetect.pipeline._pass1 import Pass1
 from migradetect.pipeline._pass2 import Pass2, accepted_candidates
 from migradetect.results import LabelStack
 
-__all__ = ["accepted_sites", "relabel", "run_pass3"]
+__all__ = ["CLEAR_UM", "accepted_sites", "relabel", "run_pass3"]
+
+#: Closer to a body its blurred edge reaches into the profile, um.
+CLEAR_UM = 0.6
 
 
 def accepted_sites(second: Pass2) -> Sites:
@@ -115,6 +118,11 @@ def _one_frame(
     out["covering_cell"] = np.where(gap <= 0, cell, 0)
     gap, fiber = nearest_label(fibers, y, x)
     out["fiber_um"], out["nearest_fiber"] = calibration.um(gap), fiber
+    hidden = np.flatnonzero(out["is_in_field"].to_numpy() & (out["cell_um"].to_numpy() <= CLEAR_UM))
+    out["covered"], out["covered_err"] = np.nan, np.nan
+    if hidden.size:
+        through = measure_covered(sites, hidden, signal, variance, cells, drift_um, calibration, model.library)
+        out.loc[hidden, "covered"], out.loc[hidden, "covered_err"] = through
     out["n_arms"] = count_arms(fibers, y, x, calibration.px(sites.diameter_um / 2), calibration)
     out.insert(0, "frame", t)
     return out

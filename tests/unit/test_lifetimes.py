@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from migradetect.lifetimes import Existence, find_existence
+from migradetect.lifetimes import Existence, Trace, find_existence
 from migradetect.tables import FATES
 
 Array = NDArray[np.float64]
@@ -21,15 +21,18 @@ def exists(
     cell: NDArray[np.int64] | None = None,
     in_field: NDArray[np.bool_] | None = None,
     error: float = 1.0,
+    covered: Array | None = None,
 ) -> Existence:
     n = amplitude.size
-    return find_existence(
+    trace = Trace(
         amplitude,
         np.full(n, error),
         np.zeros(n, np.int64) if cell is None else cell,
         np.ones(n, bool) if in_field is None else in_field,
-        *seen,
+        covered,
+        None if covered is None else np.full(n, 2.0),
     )
+    return find_existence(trace, *seen)
 
 
 def noise(seed: int = 0, n: int = N) -> Array:
@@ -71,12 +74,47 @@ def test_present_to_the_end_persists() -> None:
     assert found == Existence(20, N - 1, "persist", 0)
 
 
-def test_cell_over_the_site_for_good_takes_it_up() -> None:
+def covered_from_30(seen_through: float) -> Existence:
     cell = np.where(FRAMES >= 30, 4, 0)
     amplitude = np.where(cell > 0, np.nan, np.where(FRAMES >= 10, 15.0, 0.0)) + noise(6)
-    found = exists(amplitude, (12, 29), cell)
+    covered = np.where(cell > 0, seen_through + 2 * noise(13), np.nan)
+    return exists(amplitude, (12, 29), cell, covered=covered)
+
+
+def test_cell_over_the_site_for_good_takes_up_what_is_not_seen_through_it() -> None:
+    found = covered_from_30(0.0)
     assert (found.first, found.fate, found.engulfed_by) == (10, "engulfed", 4)
-    assert 29 <= found.last <= 30
+    assert 29 <= found.last <= 31
+
+
+def test_seen_through_the_cell_that_stays_it_persists() -> None:
+    assert covered_from_30(14.0) == Existence(10, N - 1, "persist", 0)
+
+
+def test_nothing_known_of_a_site_under_a_cell_is_no_uptake() -> None:
+    # most cells pass over migrasomes and leave them where they are
+    assert covered_from_30(float("nan")) == Existence(10, N - 1, "persist", 0)
+
+
+def test_taken_up_a_while_after_the_cell_came() -> None:
+    cell = np.where((FRAMES >= 25) & (FRAMES < 42), 4, 0)
+    amplitude = np.where(cell > 0, np.nan, np.where(FRAMES < 25, 15.0, 0.0)) + noise(14)
+    covered = np.where(cell > 0, np.where(FRAMES < 33, 15.0, 0.0) + 2 * noise(15), np.nan)
+    found = exists(amplitude, (0, 24), cell, covered=covered)
+    assert (found.fate, found.engulfed_by) == ("engulfed", 4)
+    assert 31 <= found.last <= 33
+
+
+def test_piece_left_behind_after_a_cell_passed_is_not_the_migrasome() -> None:
+    cell = np.where((FRAMES >= 30) & (FRAMES < 36), 4, 0)
+    amplitude = np.where(cell > 0, np.nan, np.where(FRAMES < 30, 30.0, 9.0)) + noise(16)
+    found = exists(amplitude, (0, N - 1), cell)
+    assert (found.last, found.fate) == (29, "engulfed")
+
+
+def test_detections_on_the_bare_fiber_before_birth_are_taken_back() -> None:
+    amplitude = np.where(FRAMES < 25, 5.0, 40.0) + noise(17)
+    assert exists(amplitude, (0, N - 1)).first == 25
 
 
 def test_site_empty_after_a_cell_passed_was_taken_up() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,7 +8,7 @@ from drawn_shapes import draw_line, draw_round
 from numpy.typing import NDArray
 
 from migradetect.calibration import Calibration
-from migradetect.photometry import Sites, count_arms, measure_sites, settle_shape
+from migradetect.photometry import Sites, count_arms, measure_covered, measure_sites, settle_shape
 from migradetect.profiles import ProfileLibrary
 
 CALIBRATION = Calibration(0.14, 60.0)
@@ -108,6 +109,34 @@ def test_covered_and_outside_are_null_not_zero() -> None:
     assert table["snr"].isna().tolist() == [True, True, False]
     assert table["is_in_field"].tolist() == [True, False, True]
     assert table["wga_signal"].isna().tolist() == [True, True, False]
+
+
+def under_a_body(total: float, seed: int = 0, body_pixels: slice = slice(None)) -> tuple[float, float]:
+    """Signal seen through a textured body at (80, 90), and its error."""
+    bodies = np.zeros(SHAPE, np.int32)
+    bodies[body_pixels] = 1
+    texture = 6 * cv2.GaussianBlur(noise(seed + 50), (0, 0), 6) * 6
+    image = noise(seed) * 2 + np.where(bodies > 0, 120 + texture, 0).astype(np.float32) + vesicle(80, 90, 1.4, total)
+    where = sites((20.0, 20.0), (80.0, 90.0))
+    variance = np.full(SHAPE, 4.0, np.float32)
+    found = measure_covered(where, np.array([1]), image, variance, bodies, STILL, CALIBRATION, LIBRARY)
+    return float(found[0][0]), float(found[1][0])
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_migrasome_is_seen_through_a_body(seed: int) -> None:
+    image = vesicle(80.0, 90.0, 1.4, 6000.0)
+    alone = measure(image, sites((80.0, 90.0)))["amplitude"][0]
+    amplitude, error = under_a_body(6000.0, seed)
+    assert amplitude == pytest.approx(alone, rel=0.2)
+    assert 0 < error < 0.2 * amplitude
+    nothing, error = under_a_body(0.0, seed)
+    assert abs(nothing) < 4 * error
+    assert abs(nothing) < 0.1 * amplitude
+
+
+def test_through_a_sliver_of_a_body_nothing_is_known() -> None:
+    assert np.isnan(under_a_body(6000.0, 0, slice(78, 83))).all()
 
 
 def test_no_sites_give_no_rows() -> None:
