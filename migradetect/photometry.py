@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -24,7 +23,7 @@ from migradetect.profiles import (
     shape_weights,
 )
 
-__all__ = ["Sites", "count_arms", "measure_covered", "measure_sites", "settle_shape"]
+__all__ = ["Sites", "measure_covered", "measure_sites", "settle_shape"]
 
 Image = NDArray[np.float32]
 Labels = NDArray[np.int32]
@@ -237,48 +236,3 @@ def settle_shape(traces: pd.DataFrame, max_looks: float = 6.0) -> pd.DataFrame:
     return out.drop(
         columns=[f"{name}_{k}" for name in ("diameter_um", "diameter_err_um", "chi2") for k in range(N_SHAPES)]
     )
-
-
-def count_arms(
-    fibers: Labels, y_px: Array, x_px: Array, radius_px: Array, calibration: Calibration
-) -> NDArray[np.int64]:
-    """Number of fiber arms that cross a ring around each site.
-
-    Parameters
-    ----------
-    fibers : ndarray of int, shape (Y, X)
-        Centrelines.
-    y_px, x_px : ndarray, shape (N,)
-        Sites.
-    radius_px : ndarray, shape (N,)
-        Radius of the migrasome; the ring lies just outside.
-    calibration : Calibration
-        Pixel size.
-
-    Returns
-    -------
-    ndarray of int, shape (N,)
-        0 where no line is near.
-    """
-    out = np.zeros(np.asarray(y_px).size, np.int64)
-    line = fibers > 0
-    height, width = fibers.shape
-    # at least one and a half pixels, so that an 8-connected line can't slip through the ring
-    thickness = max(1.5, calibration.px(0.15))
-    for i, (y, x, r) in enumerate(zip(y_px, x_px, radius_px, strict=True)):
-        counts = []
-        for gap_um in (0.45, 0.7, 0.95):
-            ring = r + calibration.px(gap_um)
-            size = int(np.ceil(ring + thickness)) + 1
-            y0, y1 = max(0, int(y) - size), min(height, int(y) + size + 2)
-            x0, x1 = max(0, int(x) - size), min(width, int(x) + size + 2)
-            if y0 >= y1 or x0 >= x1:
-                break
-            yy, xx = np.mgrid[y0:y1, x0:x1]
-            at = np.hypot(yy - y, xx - x)
-            crossing = line[y0:y1, x0:x1] & (np.abs(at - ring) <= thickness)
-            n, _ = cv2.connectedComponents(crossing.astype(np.uint8), connectivity=8)
-            counts.append(n - 1)
-        if counts:
-            out[i] = int(np.median(counts))
-    return out

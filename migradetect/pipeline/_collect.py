@@ -120,8 +120,11 @@ def _read_trace(movie: Movie, params: Params, trace: pd.DataFrame, seen: tuple[i
     sized = np.where(clear, diameter, np.nan)
     fit = fit_growth(time[alive], sized[alive], spread[alive], params.growth, existence.first == 0)
     value, error = _smooth_diameter(diameter, spread, existence, fit, time)
-    early = trace[(trace["frame"] >= existence.first) & (trace["frame"] <= existence.first + _AFTER_BIRTH)]
-    location = location_from_arms(early.loc[early["covering_cell"] == 0, "n_arms"].astype(int).tolist())
+    early = trace[
+        trace["frame"].between(existence.first, existence.first + _AFTER_BIRTH) & (trace["covering_cell"] == 0)
+    ]
+    near_fiber = early["fiber_um"] <= params.assign.fiber_reach_um + early["diameter_um"].fillna(0.5) / 2
+    location = location_from_arms(int(trace["n_arms"].iloc[0]), bool(near_fiber.any()))
     return _Life(existence, fit, value, error, location)
 
 

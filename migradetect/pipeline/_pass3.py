@@ -8,10 +8,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from migradetect.assign import ArmReader
 from migradetect.filters import nearest_label, remove_hot_pixels
 from migradetect.movie import Movie
 from migradetect.params import Params
-from migradetect.photometry import Sites, count_arms, measure_covered, measure_sites, settle_shape
+from migradetect.photometry import Sites, measure_covered, measure_sites, settle_shape
 from migradetect.pipeline._frames import MovieModel, outside_bodies
 from migradetect.pipeline._pass1 import Pass1
 from migradetect.pipeline._pass2 import Pass2, accepted_candidates
@@ -75,6 +76,8 @@ def run_pass3(
         Planes whose label value is the identity.
     """
     cell_planes, fiber_planes = LabelStack(movie.shape_yx), LabelStack(movie.shape_yx)
+    first_seen = accepted_candidates(second)["frame_first"].to_numpy(np.int64)
+    arms = ArmReader(sites.y_stage_um, sites.x_stage_um, sites.diameter_um, first_seen, movie.calibration)
     rows = []
     for t in range(movie.n_frames):
         cells = relabel(first.cell_labels[t], t, second.cell_lut)
@@ -83,9 +86,11 @@ def run_pass3(
         fiber_planes.append(fibers)
         drift = (float(second.drift_um[t, 0]), float(second.drift_um[t, 1]))
         if sites.site_id.size:
-            rows.append(_one_frame(movie, t, model, sites, cells, fibers, drift))
+            rows.append(_one_frame(movie, t, model, sites, arms, cells, fibers, drift))
         step(t + 1)
     traces = settle_shape(pd.concat(rows, ignore_index=True)) if rows else pd.DataFrame()
+    if rows:
+        traces["n_arms"] = traces["migrasome_id"].map(dict(zip(sites.site_id, arms.count(), strict=True)))
     return traces, cell_planes, fiber_planes
 
 
@@ -94,6 +99,7 @@ def _one_frame(
     t: int,
     model: MovieModel,
     sites: Sites,
+    arms: ArmReader,
     cells: NDArray[np.int32],
     fibers: NDArray[np.int32],
     drift_um: tuple[float, float],
@@ -123,6 +129,6 @@ def _one_frame(
     if hidden.size:
         through = measure_covered(sites, hidden, signal, variance, cells, drift_um, calibration, model.library)
         out.loc[hidden, "covered"], out.loc[hidden, "covered_err"] = through
-    out["n_arms"] = count_arms(fibers, y, x, calibration.px(sites.diameter_um / 2), calibration)
+    arms.read(t, (signal / np.sqrt(variance)).astype(np.float32), weight, drift_um)
     out.insert(0, "frame", t)
     return out

@@ -3,11 +3,15 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from drawn_shapes import draw_line
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy import ndimage as ndi
 
 from migradetect.assign import (
     FEATURES,
+    ArmReader,
     choose_parents,
     learned_probability,
     location_from_arms,
@@ -15,6 +19,7 @@ from migradetect.assign import (
     rear_directions,
     rule_probability,
 )
+from migradetect.calibration import Calibration
 from migradetect.params import AssignParams
 
 INTERVAL = 2.0
@@ -269,17 +274,118 @@ def test_parent_is_one_of_the_cells_and_its_confidence_a_probability(
 
 
 @pytest.mark.parametrize(
-    ("arms", "location"),
+    ("arms", "is_on_fiber", "location"),
     [
-        ([], None),
-        ([0, 0, 0], None),
-        ([1], "tip"),
-        ([2, 2, 1], "shaft"),
-        ([0, 0, 0, 0, 1], "tip"),
-        ([3, 5, 4, 1], "branch"),
-        ([3, 4, 2, 2, 2, 5], "shaft"),
+        (0, False, None),
+        (0, True, "tip"),
+        (1, True, "tip"),
+        (1, False, "tip"),
+        (2, True, "shaft"),
+        (3, True, "branch"),
+        (5, False, "branch"),
     ],
 )
-def test_location_follows_the_number_of_arms(arms: list[int], location: str | None) -> None:
-    # [3, 4, 2, 2, 2, 5]: as many with three and more as with two; the plainer reading is taken
-    assert location_from_arms(arms) == location
+def test_location_follows_the_number_of_arms(arms: int, is_on_fiber: bool, location: str | None) -> None:
+    assert location_from_arms(arms, is_on_fiber) == location
+
+
+# --- arms
+
+ARMS = Calibration(0.14, 120.0)
+ARMS_SHAPE = (120, 130)
+#: The site, px.
+HERE = (60.0, 65.0)
+
+
+def fibers_to(*ends: tuple[float, float], start: tuple[float, float] = HERE, snr: float = 6.0) -> NDArray[np.float64]:
+    """Lines as wide as a PSF from a start to each of the ends."""
+    image = np.zeros(ARMS_SHAPE)
+    for end in ends:
+        image = np.maximum(image, draw_line(ARMS_SHAPE, start, end, 1.0))
+    return snr * image
+
+
+def bead(diameter_um: float, snr: float = 60.0, at: tuple[float, float] = HERE) -> NDArray[np.float64]:
+    yy, xx = np.mgrid[: ARMS_SHAPE[0], : ARMS_SHAPE[1]]
+    away = np.hypot(yy - at[0], xx - at[1]) * 0.14 - diameter_um / 2
+    return snr / (1 + np.exp(away / 0.06))
+
+
+def count(
+    image: NDArray[np.float64],
+    diameter_um: float = 1.2,
+    weight: NDArray[np.float32] | None = None,
+    first_seen: int = 2,
+    drift_px: tuple[float, float] = (0.0, 0.0),
+    noise: float = 1.0,
+) -> int:
+    """Arms at the site after twelve noisy frames; the stage moves by `drift_px` in each."""
+    reader = ArmReader(
+        np.array([HERE[0] * 0.14]), np.array([HERE[1] * 0.14]), np.array([diameter_um]), np.array([first_seen]), ARMS
+    )
+    rng = np.random.default_rng(0)
+    for frame in range(12):
+        dy, dx = frame * drift_px[0], frame * drift_px[1]
+        moved = ndi.shift(image, (dy, dx), order=1, mode="nearest") if dy or dx else image
+        seen = (moved + noise * rng.standard_normal(ARMS_SHAPE)).astype(np.float32)
+        reader.read(frame, seen, np.ones(ARMS_SHAPE, np.float32) if weight is None else weight, (dy * 0.14, dx * 0.14))
+    return int(reader.count()[0])
+
+
+RAYS = {
+    1: ((60, 120),),
+    2: ((60, 120), (60, 5)),
+    3: ((60, 120), (10, 30), (110, 30)),
+    4: ((60, 120), (60, 5), (5, 65), (115, 65)),
+}
+
+
+@pytest.mark.parametrize("diameter_um", [0.6, 1.2, 2.4])
+@pytest.mark.parametrize("n_arms", [0, 1, 2, 3, 4])
+def test_arms_that_lead_to_a_bead_are_counted(n_arms: int, diameter_um: float) -> None:
+    image = fibers_to(*RAYS.get(n_arms, ())) + bead(diameter_um)
+    assert count(image, diameter_um) == n_arms
+
+
+def test_line_that_passes_by_is_no_arm() -> None:
+    # 1 um beside the centre: a ring around the site would count it twice
+    aside = fibers_to((67, 125), start=(67, 2))
+    assert count(fibers_to(*RAYS[2]) + bead(1.0), 1.0) == 2
+    assert count(np.maximum(fibers_to(*RAYS[2]), aside) + bead(1.0), 1.0) == 2
+
+
+def test_neighbouring_bead_is_no_arm() -> None:
+    assert count(fibers_to(*RAYS[2]) + bead(1.2) + bead(1.0, at=(72.0, 71.0))) == 2
+
+
+def test_arms_in_haze_and_in_a_drifting_movie() -> None:
+    haze = 20 + 0.5 * np.arange(ARMS_SHAPE[1])[None, :]
+    assert count(fibers_to(*RAYS[3]) + bead(1.2) + haze) == 3
+    assert count(fibers_to(*RAYS[3]) + bead(1.2), drift_px=(0.4, -0.7)) == 3
+
+
+def test_faint_arms_add_up_over_frames() -> None:
+    # below the noise in each frame
+    assert count(fibers_to(*RAYS[2], snr=1.6) + bead(1.2)) == 2
+
+
+def test_arm_under_a_body_is_not_seen_and_nothing_is_seen_of_a_covered_site() -> None:
+    image = fibers_to(*RAYS[2]) + bead(1.2)
+    weight = np.ones(ARMS_SHAPE, np.float32)
+    weight[:, :62] = 0
+    assert count(image, weight=weight) == 1
+    assert count(image, weight=np.zeros(ARMS_SHAPE, np.float32)) == 0
+
+
+def test_only_frames_around_the_first_sighting_tell() -> None:
+    image = fibers_to(*RAYS[2]) + bead(1.2)
+    assert count(image, first_seen=10) == 2
+    # 10 min of 2 min frames: from frame 7 on
+    assert count(image, first_seen=17) == 0
+
+
+def test_no_sites_have_no_arms() -> None:
+    none = np.array([])
+    reader = ArmReader(none, none, none, np.array([], np.int64), Calibration(0.1))
+    reader.read(0, np.zeros(ARMS_SHAPE, np.float32), np.ones(ARMS_SHAPE, np.float32), (0.0, 0.0))
+    assert reader.count().size == 0

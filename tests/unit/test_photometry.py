@@ -8,7 +8,7 @@ from drawn_shapes import draw_line, draw_round
 from numpy.typing import NDArray
 
 from migradetect.calibration import Calibration
-from migradetect.photometry import Sites, count_arms, measure_covered, measure_sites, settle_shape
+from migradetect.photometry import Sites, measure_covered, measure_sites, settle_shape
 from migradetect.profiles import ProfileLibrary
 
 CALIBRATION = Calibration(0.14, 60.0)
@@ -166,41 +166,3 @@ def test_photometry_leaves_its_inputs_alone() -> None:
     measure(image, where)
     assert np.array_equal(image, before)
     assert where.y_stage_um.tolist() == [80 * 0.14]
-
-
-# --- arms
-
-
-def arms(*ends: tuple[float, float], radius_um: float = 0.6) -> int:
-    """Arms counted at (80, 90), from which a line runs to each of the ends."""
-    fibers = np.zeros(SHAPE, np.int32)
-    for end in ends:
-        fibers[draw_line(SHAPE, (80, 90), end, 0.3) > 0.25] = 1
-    at = np.array([80.0]), np.array([90.0]), np.array([radius_um / 0.14])
-    return int(count_arms(fibers, *at, CALIBRATION)[0])
-
-
-@pytest.mark.parametrize("radius_um", [0.3, 0.6, 1.2])
-def test_arms_of_a_tip_a_shaft_and_a_branch(radius_um: float) -> None:
-    assert arms(radius_um=radius_um) == 0
-    assert arms((80, 160), radius_um=radius_um) == 1
-    assert arms((80, 160), (80, 20), radius_um=radius_um) == 2
-    assert arms((80, 160), (20, 60), (140, 60), radius_um=radius_um) == 3
-    assert arms((80, 160), (80, 20), (10, 90), (150, 90), radius_um=radius_um) == 4
-
-
-def test_bent_fiber_has_two_arms_and_a_far_one_none() -> None:
-    assert arms((80, 160), (10, 90)) == 2
-    fibers = np.zeros(SHAPE, np.int32)
-    fibers[20, :] = 1
-    assert count_arms(fibers, np.array([80.0]), np.array([90.0]), np.array([4.0]), CALIBRATION).tolist() == [0]
-
-
-def test_arms_at_the_border_and_outside_the_field() -> None:
-    fibers = np.zeros(SHAPE, np.int32)
-    fibers[2, :] = 1
-    found = count_arms(
-        fibers, np.array([2.0, -80.0, 500.0]), np.array([90.0, 10.0, 90.0]), np.full(3, 4.0), CALIBRATION
-    )
-    assert found.tolist() == [2, 0, 0]
-    assert count_arms(fibers, np.array([]), np.array([]), np.array([]), CALIBRATION).size == 0
