@@ -25,6 +25,11 @@ _MOST_COVERED_EVIDENCE = 1.0
 _MOST_LEFT = 0.5
 #: Frames that tell a level.
 _LEVEL_FRAMES = 5
+#: Covered for fewer frames than this at the end of the record, nothing is said about uptake.
+_LEAST_COVER = 3
+#: Fewest frames that tell when a growth began, and its time constants that are tried, frames.
+_FEWEST_GROWTH = 6
+_GROWTH_FRAMES = (0.3, 1.0, 2.0, 4.0, 8.0, 16.0)
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,9 @@ class Trace:
         return np.isfinite(self.amplitude) & (self.error > 0) & (self.covering_cell == 0) & self.is_in_field
 
 
-def find_existence(trace: Trace, seen_first: int, seen_last: int, drop_frames: float = 2.0) -> Existence:
+def find_existence(
+    trace: Trace, seen_first: int, seen_last: int, drop_frames: float = 2.0, uptake_frames: float = np.inf
+) -> Existence:
     """Stretch of frames in which a migrasome exists.
 
     Each frame gives evidence for or against a signal of at least a quarter of the plateau; the stretch with the largest
@@ -83,6 +90,8 @@ def find_existence(trace: Trace, seen_first: int, seen_last: int, drop_frames: f
         First and last frame in which a spot was linked.
     drop_frames : float
         A fall from full to nothing within this many frames is a rupture, a longer one a fade.
+    uptake_frames : float
+        What is still seen so long after a cell came over it was not taken up by that cell: its end is one of its own.
 
     Returns
     -------
@@ -106,9 +115,11 @@ def find_existence(trace: Trace, seen_first: int, seen_last: int, drop_frames: f
     before = _level_before(trace.amplitude, readable, born, plateau)
     after = _level_after(trace.amplitude, readable, gone, plateau)
     first = _extend(_evidence(trace, readable, before, plateau), born, -1)
+    first = max(first, _swelling_start(trace, readable, smooth, first, plateau))
     last = _extend(_evidence(trace, readable, after, plateau), gone, 1)
-    share = np.where(readable, (trace.amplitude - after) / (plateau - after), np.nan)
-    return _with_fate(trace, readable, share, plateau, first, last, drop_frames)
+    level = trace.amplitude if trace.covered is None else np.where(readable, trace.amplitude, trace.covered)
+    share = (level - after) / (plateau - after)
+    return _with_fate(trace, readable, share, plateau, (min(first, last), max(first, last)), drop_frames, uptake_frames)
 
 
 def _plateau(amplitude: Array, inside: Flags) -> float:
@@ -139,6 +150,42 @@ def _level_after(amplitude: Array, readable: Flags, gone: int, plateau: float) -
     if abs(np.median(values[:half]) - np.median(values[half:])) > 0.12 * plateau:
         return 0.0
     return float(np.clip(np.median(values), 0, _MOST_LEFT * plateau))
+
+
+def _swelling_start(trace: Trace, readable: Flags, smooth: Array, first: int, plateau: float) -> int:
+    """First frame of the growth: a level, and from then on a disc that grows to its size.
+
+    A fiber that is laid first, or debris on it, lifts the site well before it swells. Least squares over start and time
+    constant; level and height are linear (variable projection, as in :mod:`migradetect.growth`). -1 where the record
+    does not show it.
+    """
+    full = np.flatnonzero(readable & (smooth > 0.9 * plateau) & (np.arange(smooth.size) > first))
+    if not full.size:
+        return -1
+    # only what follows the rise that was found: before that the site may have been emptier still
+    frames = np.arange(max(first - 1, 0), min(int(full[0]) + _LEVEL_FRAMES, smooth.size))
+    frames = frames[readable[frames]]
+    if frames.size < _FEWEST_GROWTH or first == 0:
+        return -1
+    value = trace.amplitude[frames]
+    weight = 1 / np.hypot(trace.error[frames], _OWN_SPREAD * np.maximum(value, 0.2 * plateau)) ** 2
+    best, start = np.inf, -1.0
+    for t0 in np.arange(first, full[0] + 0.5, 0.5):
+        for tau in _GROWTH_FRAMES:
+            grown = np.where(frames > t0, (1 - np.exp(-np.maximum(frames - t0, 0) / tau)) ** 2, 0.0)
+            level, height, chi2 = _line(grown, value, weight)
+            if chi2 < best and height > 0.5 * plateau and level < _MOST_LEFT * plateau:
+                best, start = chi2, float(t0)
+    return int(np.floor(start))
+
+
+def _line(x: Array, y: Array, weight: Array) -> tuple[float, float, float]:
+    """Offset, slope and residual of a weighted straight line."""
+    x0, y0 = np.average(x, weights=weight), np.average(y, weights=weight)
+    spread = float((weight * (x - x0) ** 2).sum())
+    slope = float((weight * (x - x0) * (y - y0)).sum()) / spread if spread > 0 else 0.0
+    offset = float(y0 - slope * x0)
+    return offset, slope, float((weight * (y - offset - slope * x) ** 2).sum())
 
 
 def _evidence(trace: Trace, readable: Flags, empty: float, plateau: float) -> Array:
@@ -175,47 +222,49 @@ def _extend(evidence: Array, start: int, step: int) -> int:
 
 
 def _with_fate(
-    trace: Trace, readable: Flags, share: Array, plateau: float, first: int, last: int, drop_frames: float
+    trace: Trace,
+    readable: Flags,
+    share: Array,
+    plateau: float,
+    life: tuple[int, int],
+    drop_frames: float,
+    uptake_frames: float,
 ) -> Existence:
     n = share.size
-    first, last = min(first, last), max(first, last)
+    first, last = life
     if last >= n - 2:
         return Existence(first, n - 1, "persist", 0)
     after = slice(last + 1, n)
-    over = trace.covering_cell[after]
-    if not readable[after].any():
-        if (over > 0).mean() < 0.5 and (~trace.is_in_field[after]).any():
-            return Existence(first, last, "left_field", 0)
-        return _under_cell_at_end(trace, plateau, first, last)
-    open_again = int(np.argmax(readable[after]))
-    hidden = over[:open_again]
-    if (hidden > 0).any():
-        return Existence(first, last, "engulfed", int(hidden[hidden > 0][0]))
-    if trace.is_in_field[after][:open_again].size and not trace.is_in_field[after][:open_again].any():
-        return Existence(first, last, "fade", 0)
-    return Existence(first, last, "rupture" if _fall_frames(share, readable, first, last) <= drop_frames else "fade", 0)
+    over, outside = trace.covering_cell[after], ~trace.is_in_field[after]
+    own_end = "rupture" if _fall_frames(share, first, last) <= drop_frames else "fade"
+    if readable[after].any():
+        open_again = int(np.argmax(readable[after]))
+        over, outside = over[:open_again], outside[:open_again]
+        is_gone = True
+    elif outside.any() and (over > 0).mean() < 0.5:
+        return Existence(first, last, "left_field", 0)
+    else:
+        is_gone = (over > 0).sum() >= _LEAST_COVER and _evidence(trace, readable, 0.0, plateau)[after].sum() < 0
+    if not is_gone:
+        # covered until the record ends and nothing speaks for uptake
+        return Existence(first, n - 1, "persist", 0)
+    if (over > 0).any():
+        open_before = np.flatnonzero(readable[: last + 1])
+        if open_before.size and last - open_before[-1] >= uptake_frames:
+            return Existence(first, last, own_end, 0)
+        return Existence(first, last, "engulfed", int(np.bincount(over[over > 0]).argmax()))
+    # out of the field when it went: nobody saw how
+    return Existence(first, last, "fade" if outside.size and outside.all() else own_end, 0)
 
 
-def _under_cell_at_end(trace: Trace, plateau: float, first: int, last: int) -> Existence:
-    """The site is covered until the record ends: taken up only if it is not seen through the cell."""
-    n = trace.amplitude.size
-    cells = trace.covering_cell[last + 1 :]
-    cells = cells[cells > 0]
-    evidence = _evidence(trace, trace.is_readable, 0.0, plateau)[last + 1 :]
-    if cells.size >= 3 and evidence.sum() < 0:
-        return Existence(first, last, "engulfed", int(np.bincount(cells).argmax()))
-    return Existence(first, n - 1, "persist", 0)
-
-
-def _fall_frames(share: Array, readable: Flags, first: int, last: int) -> float:
+def _fall_frames(share: Array, first: int, last: int) -> float:
     """Frames from 80 % to 25 % of the level before the fall."""
-    smooth = np.where(readable, share, np.nan)
-    earlier = smooth[max(first, last - 12) : max(first, last - 5) + 1]
+    earlier = share[max(first, last - 12) : max(first, last - 5) + 1]
     earlier = earlier[np.isfinite(earlier)]
     top = float(np.median(earlier)) if last - first > 6 and earlier.size else 1.0
     top = top if top > 0.3 else 1.0
     k = last + 1
-    while k > first and not (readable[k] and smooth[k] > 0.75 * top):
+    while k > first and not share[k] > 0.75 * top:
         k -= 1
     end = min(last + 1, share.size - 1)
     return float(end - k)

@@ -25,6 +25,8 @@ Array = NDArray[np.float64]
 
 #: A migrasome is found in most frames of its life: at least this share of those in which it can be seen.
 _LEAST_FOUND = 0.5
+#: A cell takes up what it runs into within minutes of contact; five times that is no longer this.
+_UPTAKE_MIN = 25.0
 #: Frames after birth in which fibers tell the location.
 _AFTER_BIRTH = 10
 
@@ -107,6 +109,7 @@ def _read_trace(movie: Movie, params: Params, trace: pd.DataFrame, seen: tuple[i
                 trace["covered_err"].to_numpy(float),
             ),
             *seen,
+            uptake_frames=_UPTAKE_MIN / movie.calibration.frame_interval_min,
         )
     )
     existence = _keep_to_detections(existence, trace, seen, found)

@@ -22,6 +22,7 @@ def exists(
     in_field: NDArray[np.bool_] | None = None,
     error: float = 1.0,
     covered: Array | None = None,
+    uptake_frames: float = np.inf,
 ) -> Existence:
     n = amplitude.size
     trace = Trace(
@@ -32,7 +33,7 @@ def exists(
         covered,
         None if covered is None else np.full(n, 2.0),
     )
-    return find_existence(trace, *seen)
+    return find_existence(trace, *seen, uptake_frames=uptake_frames)
 
 
 def noise(seed: int = 0, n: int = N) -> Array:
@@ -103,6 +104,23 @@ def test_taken_up_a_while_after_the_cell_came() -> None:
     found = exists(amplitude, (0, 24), cell, covered=covered)
     assert (found.fate, found.engulfed_by) == ("engulfed", 4)
     assert 31 <= found.last <= 33
+
+
+def test_end_long_after_a_cell_came_is_its_own() -> None:
+    cell = np.where(FRAMES >= 15, 4, 0)
+    amplitude = np.where(cell > 0, np.nan, 15.0) + noise(18)
+    covered = np.where(cell > 0, np.where(FRAMES < 35, 15.0, 0.0) + noise(19), np.nan)
+    late = exists(amplitude, (0, 14), cell, covered=covered, uptake_frames=12)
+    assert (late.fate, late.engulfed_by) == ("rupture", 0)
+    assert 33 <= late.last <= 35
+    assert exists(amplitude, (0, 14), cell, covered=covered, uptake_frames=25).fate == "engulfed"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_fiber_that_is_laid_first_is_not_the_birth(seed: int) -> None:
+    growth = 10 * (1 - np.exp(-np.clip(FRAMES - 30, 0, None) / 3)) ** 2
+    amplitude = np.where(FRAMES >= 15, 4.0, 0.0) + growth + 0.5 * noise(seed + 20)
+    assert 29 <= exists(amplitude, (15, N - 1), error=0.5).first <= 32
 
 
 def test_piece_left_behind_after_a_cell_passed_is_not_the_migrasome() -> None:
