@@ -103,10 +103,11 @@ def find_spots(
         `contrast`, in noise units of a pixel; `blob_snr`, of the round part alone; diameter and its error (um, PSF
         taken off); integrated `signal`; `roundness`, curvature along over across, 0 line to 1 disc; reduced `chi2` of
         the profile fit; local `background` in noise units; `shape`, index into
-        :data:`migradetect.profiles.SHAPE_EXPONENTS`; `scale_um`, diameter by the filter alone; `resolved`,
-        diameter over the width of the PSF; `line_ratio`, `opposite_ratio` and `valley_ratio`, the
-        brightest surroundings just outside it, those across from there and the darkest, over its centre; `misfit`, residual of the profile fit over the signal; `inside` and `contains`,
-        logarithm of the contrast of the strongest candidate around it or in it over its own (-3: none).
+        :data:`migradetect.profiles.SHAPE_EXPONENTS`; `scale_um`, diameter by the filter alone; `resolved`, diameter
+        over the width of the PSF; `line_ratio`, `opposite_ratio` and `valley_ratio`, the brightest surroundings just
+        outside it, those across from there and the darkest, over its centre; `misfit`, residual of the profile fit
+        over the signal; `inside` and `contains`, logarithm of the contrast of the strongest candidate around it or in
+        it over its own (-3: none).
     """
     scales = BlobScales.for_diameters(
         calibration.px(0.8 * params.min_diameter_um),

@@ -41,6 +41,9 @@ FEATURES = (
     "log_misfit",
     "inside",
     "contains",
+    "log_odds",
+    "log_odds_best",
+    "log_odds_worst",
 )
 
 #: Smaller ones are no migrasomes (0.5 um and larger), with some room for the error of the size, um.
@@ -67,9 +70,9 @@ def track_features(linked: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     linked : pandas.DataFrame
-        Spots with candidate_id, frame, y_stage_um, x_stage_um, the columns of a spot table, `fiber_um` (distance to
-        the nearest fiber), `fiber_length_um` (its length), `line_snr` (ridge SNR of the lines around) and `cell_um`
-        (distance to the nearest body).
+        Spots with candidate_id, frame, y_stage_um, x_stage_um, the columns of a spot table, `log_odds`, `fiber_um`
+        (distance to the nearest fiber), `fiber_length_um` (its length), `line_snr` (ridge SNR of the lines around) and
+        `cell_um` (distance to the nearest body).
 
     Returns
     -------
@@ -107,10 +110,13 @@ def track_features(linked: pd.DataFrame) -> pd.DataFrame:
         misfit=("misfit", "median"),
         inside=("inside", "median"),
         contains=("contains", "median"),
+        log_odds=("log_odds", "mean"),
         y_std=("y_stage_um", "std"),
         x_std=("x_stage_um", "std"),
     )
     out["roundness_best"] = by["roundness"].quantile(0.8)
+    out["log_odds_best"] = by["log_odds"].quantile(0.9)
+    out["log_odds_worst"] = by["log_odds"].quantile(0.1)
     out["line_ratio_best"] = by["line_ratio"].quantile(0.2).clip(-0.5, 2)
     for name in ("line_ratio", "opposite_ratio", "valley_ratio"):
         out[name] = out[name].clip(-0.5, 2)

@@ -10,11 +10,12 @@ from functools import lru_cache
 from importlib import resources
 
 import numpy as np
+from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
 from migradetect.errors import ParamsError
 
-__all__ = ["load_trees", "trees_probability"]
+__all__ = ["load_trees", "trees_log_odds", "trees_probability"]
 
 Trees = dict[str, NDArray[np.generic]]
 
@@ -71,19 +72,47 @@ def trees_probability(trees: Trees, values: ArrayLike) -> NDArray[np.float64]:
     ndarray, shape (N,)
         0 to 1.
     """
-    x = np.asarray(values, dtype=np.float32)
-    total = np.full(len(x), float(trees["start"]))
-    rows = np.arange(len(x))
-    feature, threshold, left, right, value = (
-        trees[name] for name in ("feature", "threshold", "left", "right", "value")
-    )
+    return np.asarray(1 / (1 + np.exp(-trees_log_odds(trees, values))))
+
+
+def trees_log_odds(trees: Trees, values: ArrayLike) -> NDArray[np.float64]:
+    """Log-odds that the trees give to each row.
+
+    Parameters
+    ----------
+    trees, values
+        As for :func:`trees_probability`.
+
+    Returns
+    -------
+    ndarray, shape (N,)
+    """
+    x = np.ascontiguousarray(values, dtype=np.float32)
+    feature = np.ascontiguousarray(trees["feature"], dtype=np.int16)
     missing_left = trees.get("missing_left", np.zeros(feature.shape, bool))
-    for k in range(len(feature)):
-        node = np.zeros(len(x), np.int64)
-        while (feature[k][node] >= 0).any():
-            inner = feature[k][node] >= 0
-            here = x[rows, np.maximum(feature[k][node], 0)]
-            low = np.where(np.isnan(here), missing_left[k][node], here <= threshold[k][node])
-            node = np.where(inner, np.where(low, left[k][node], right[k][node]), node)
-        total += value[k][node]
-    return np.asarray(1 / (1 + np.exp(-total)))
+    threshold, value = (np.ascontiguousarray(trees[name], dtype=np.float32) for name in ("threshold", "value"))
+    left, right = (np.ascontiguousarray(trees[name], dtype=np.int16) for name in ("left", "right"))
+    return _add_up(x, feature, threshold, left, right, value, missing_left, float(trees["start"]))
+
+
+@njit(cache=True, nogil=True)
+def _add_up(
+    x: NDArray[np.float32],
+    feature: NDArray[np.int16],
+    threshold: NDArray[np.float32],
+    left: NDArray[np.int16],
+    right: NDArray[np.int16],
+    value: NDArray[np.float32],
+    missing_left: NDArray[np.bool_],
+    start: float,
+) -> NDArray[np.float64]:  # pragma: no cover (numba)
+    total = np.full(x.shape[0], start)
+    for i in range(x.shape[0]):
+        for k in range(feature.shape[0]):
+            node = 0
+            while feature[k, node] >= 0:
+                v = x[i, feature[k, node]]
+                low = missing_left[k, node] if np.isnan(v) else v <= threshold[k, node]
+                node = left[k, node] if low else right[k, node]
+            total[i] += value[k, node]
+    return total

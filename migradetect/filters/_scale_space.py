@@ -73,7 +73,7 @@ def blob_responses(
     out = np.empty((len(scales.sigmas_px) - 1, *snr_image.shape), np.float32)
     smooth = np.empty((len(scales.sigmas_px), *snr_image.shape), np.float32)
     smooth[0], support = masked_gaussian(snr_image, weight, scales.sigmas_px[0])
-    for i, (fine, coarse) in enumerate(zip(scales.sigmas_px[:-1], scales.sigmas_px[1:], strict=True)):
+    for i, coarse in enumerate(scales.sigmas_px[1:]):
         smooth[i + 1], wider = masked_gaussian(snr_image, weight, coarse)
         # half a kernel on counted pixels means half the samples: sqrt keeps the noise at 1 or below
         np.sqrt(support, out=support)

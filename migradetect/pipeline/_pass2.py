@@ -16,9 +16,11 @@ from migradetect.movie import Movie
 from migradetect.params import Params
 from migradetect.pipeline._pass1 import Pass1
 from migradetect.results import LabelStack
+from migradetect.spot_evidence import spot_log_odds
+from migradetect.stretches import join_stretches, split_stretches
 from migradetect.tracks import judge, track_features
 
-__all__ = ["Pass2", "accepted_candidates", "run_pass2"]
+__all__ = ["Pass2", "accepted_candidates", "judge_sites", "link_candidates", "run_pass2"]
 
 _COARSE_UM = 0.5
 #: Fibers are lines: widened by this much before their overlap is taken, um.
@@ -66,18 +68,73 @@ def run_pass2(movie: Movie, params: Params, first: Pass1) -> Pass2:
     Pass2
     """
     calibration = movie.calibration
-    drift = np.array([[row["drift_y_um"], row["drift_x_um"]] for row in first.frames])
-    spots = pd.concat(first.spots, ignore_index=True)
-    linked = link_spots(spots, params.linking)
-    if params.registration.enabled and movie.n_frames > 2:
-        drift, linked = _refine_drift(drift, linked)
-    linked = merge_sites(linked)
-    interval = calibration.frame_interval_min
-    features = track_features(linked)
-    judged = resolve_doubles(judge(features, params.judge, movie.n_frames, interval))
+    drift, linked = link_candidates(movie, params, first)
+    linked, judged = judge_sites(linked, params, movie.n_frames, calibration.frame_interval_min)
     cells, cell_lut = _link_cells(first, drift, params, calibration)
     fibers, fiber_lut = _link_fibers(first, drift, cell_lut, calibration)
     return Pass2(drift, cells, cell_lut, fibers, fiber_lut, linked, judged)
+
+
+def link_candidates(movie: Movie, params: Params, first: Pass1) -> tuple[NDArray[np.float64], pd.DataFrame]:
+    """Refine the drift and link the candidates of all frames.
+
+    Parameters
+    ----------
+    movie, params, first : Movie, Params, Pass1
+        Results so far.
+
+    Returns
+    -------
+    drift_um : ndarray, shape (T, 2)
+        Stage drift, y and x.
+    linked : pandas.DataFrame
+        Spots with candidate_id, one for each place.
+    """
+    drift = np.array([[row["drift_y_um"], row["drift_x_um"]] for row in first.frames])
+    linked = link_spots(pd.concat(first.spots, ignore_index=True), params.linking)
+    if params.registration.enabled and movie.n_frames > 2:
+        drift, linked = _refine_drift(drift, linked)
+    return drift, merge_sites(linked)
+
+
+def judge_sites(
+    linked: pd.DataFrame, params: Params, n_frames: int, frame_interval_min: float
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Cut tracks into stretches, judge each, and join again what is one migrasome.
+
+    Parameters
+    ----------
+    linked : pandas.DataFrame
+        Spots with candidate_id.
+    params : Params
+        All parameters.
+    n_frames : int
+        Frames of the movie.
+    frame_interval_min : float
+        Minutes between frames; NaN for a single frame.
+
+    Returns
+    -------
+    linked : pandas.DataFrame
+        Spots; candidate_id now numbers what was judged.
+    judged : pandas.DataFrame
+        One row per candidate with score, kind and reason.
+    """
+
+    def judged_of(spots: pd.DataFrame) -> pd.DataFrame:
+        return judge(track_features(spots), params.judge, n_frames, frame_interval_min)
+
+    stretches = split_stretches(linked, spot_log_odds(linked))
+    judged = judged_of(stretches)
+    joined = join_stretches(stretches, set(judged.index[judged["kind"] == "migrasome"]))
+    if joined["candidate_id"].nunique() < len(judged):
+        # what was joined is judged as a whole; it stays a migrasome, because each of its parts was one
+        whole = judged_of(joined)
+        parts = judged.reindex(whole.index)
+        whole["score"] = np.fmax(whole["score"], parts["score"])
+        whole[["kind", "reason"]] = parts[["kind", "reason"]]
+        judged = whole
+    return joined, resolve_doubles(judged)
 
 
 def _refine_drift(drift: NDArray[np.float64], linked: pd.DataFrame) -> tuple[NDArray[np.float64], pd.DataFrame]:

@@ -10,13 +10,12 @@ from numpy.typing import NDArray
 
 from migradetect.errors import AxesError
 from migradetect.fibers import measure_fibers
-from migradetect.doubles import resolve_doubles
 from migradetect.linking import link_spots
 from migradetect.movie import Movie
 from migradetect.params import Params
 from migradetect.pipeline._frames import Window, detect, fit_movie_model, prepare_frame
 from migradetect.pipeline._pass1 import place_spots
-from migradetect.tracks import judge, track_features
+from migradetect.pipeline._pass2 import judge_sites
 
 __all__ = ["FramePreview", "preview"]
 
@@ -73,7 +72,7 @@ def preview(movie: Movie, params: Params, frame: int) -> FramePreview:
     found = detect(image, params, movie.calibration, model)
     fibers = measure_fibers(found.fibers, found.ridge, middle.cells, movie.calibration)
     spots = link_spots(place_spots(found, middle, fibers, movie.calibration), params.linking)
-    judged = resolve_doubles(judge(track_features(spots), params.judge, 1, float("nan")))
+    judged = judge_sites(spots, params, 1, float("nan"))[1]
     accepted = judged.loc[judged["kind"] == "migrasome", ["y_um", "x_um", "diameter_um", "snr", "score"]]
     images = {role: movie.frame(frame, role) for role in movie.roles}
     return FramePreview(frame, images, middle.cells, found.fibers, accepted.reset_index(drop=True))

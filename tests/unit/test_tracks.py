@@ -38,6 +38,7 @@ def spots(candidate_id: int = 1, n: int = 20, first: int = 5, **values: float) -
         "misfit": 0.1,
         "inside": -3.0,
         "contains": -3.0,
+        "log_odds": 2.0,
         "fiber_um": 0.2,
         "fiber_length_um": 30.0,
         "cell_um": 15.0,
