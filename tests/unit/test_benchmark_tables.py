@@ -76,7 +76,12 @@ def test_tables_have_every_condition() -> None:
 def test_best_is_bold_and_unknown_is_a_dash() -> None:
     scores = scores_of({(PROJECT, "all conditions"): 0.8, ("trackpy", "all conditions"): 0.3})
     line = headline_table(scores, [PROJECT, "trackpy", "blob_log"], {"all conditions": "all"}).splitlines()[-1]
-    assert line == "| F1 | **0.80** | 0.30 | - | 0.90 |"
+    assert line == "| F1 | **0.80** | 0.30 | - | - |"
+    typical = scores_of({(PROJECT, "typical"): 0.8})
+    assert headline_table(typical, [PROJECT], {"typical": "typical"}).splitlines()[-1] == "| F1 | 0.80 | 0.95 |"
+    tables = metric_tables(scores_of({(PROJECT, c): 0.8 for c in CONDITIONS}), [PROJECT], list(CONDITIONS))
+    assert "| crowded | 0.80 | 0.90 |" in tables
+    assert "| random | 0.80 | - |" in tables
     bias = scores_of({(PROJECT, "all conditions"): -4.0, ("trackpy", "all conditions"): 3.0}, "diameter_bias")
     line = headline_table(bias, [PROJECT, "trackpy"], {"all conditions": "all"}).splitlines()[-1]
     assert "**3**" in line, "the smaller bias is the better one, whatever its sign"
