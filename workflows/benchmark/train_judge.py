@@ -1,6 +1,6 @@
 """Train the judge of spots and tracks from the simulator and write it as plain arrays.
 
-    python workflows/benchmark/train_judge.py --movies 42 --workers 2
+    python workflows/benchmark/train_judge.py --movies 72 --workers 2
 
 Simulates movies of the ``random`` condition (and a few of each named one), links their candidates, labels each by the
 truth, and fits gradient-boosted trees: first for single spots, which tell where along a track a bead stands, then for
@@ -228,7 +228,7 @@ def report(table: pd.DataFrame, options: argparse.Namespace) -> None:
 def main() -> int:
     """Simulate, label, fit, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--movies", type=int, default=42, help="random movies; a third as many named ones are added")
+    parser.add_argument("--movies", type=int, default=72, help="random movies; a third as many named ones are added")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--trees", type=int, default=250)
     parser.add_argument("--leaves", type=int, default=12, help="leaves of a tree")
