@@ -98,7 +98,7 @@ def measure_sites(
     y, x = calibration.px(y_um), calibration.px(x_um)
     height, width = signal.shape
     inside = (y >= 0) & (x >= 0) & (y <= height - 1) & (x <= width - 1)
-    reach = np.minimum(sites.diameter_um * 0.8 + 0.6, library.radii_px[-1] * calibration.pixel_size_um)
+    reach = _reach_um(sites.diameter_um, library)
     sectors = read_sectors(signal, variance, weight, y, x, library, reach)
     profile = median_profile(sectors)
     amplitude, amplitude_err, _ = fit_signal(profile, sectors.error, library, sites.diameter_um, sites.shape)
@@ -143,6 +143,11 @@ def measure_sites(
     return pd.DataFrame(out)
 
 
+def _reach_um(diameter_um: Array, library: ProfileLibrary) -> Array:
+    """Radius up to which a site is read: the migrasome, its blur and some background; shape (N,), um."""
+    return np.minimum(diameter_um * 0.8 + 0.6, library.radii_px[-1] * library.pixel_size_um)
+
+
 def measure_covered(
     sites: Sites,
     which: NDArray[np.int64],
@@ -183,7 +188,7 @@ def measure_covered(
     diameter, shape = sites.diameter_um[which], sites.shape[which]
     y_um, x_um = sites.y_stage_um[which] + drift_um[0], sites.x_stage_um[which] + drift_um[1]
     open_everywhere = np.ones(signal.shape, np.float32)
-    reach = np.minimum(diameter * 0.8 + 0.6, library.radii_px[-1] * calibration.pixel_size_um)
+    reach = _reach_um(diameter, library)
 
     def read(y_um: Array, x_um: Array) -> Array:
         places = calibration.px(y_um), calibration.px(x_um)

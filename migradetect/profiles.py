@@ -17,6 +17,8 @@ from numba import njit
 from numpy.typing import NDArray
 from scipy import special
 
+from migradetect.filters import bilinear
+
 __all__ = [
     "N_SHAPES",
     "LineStrength",
@@ -250,13 +252,7 @@ def _read_sectors(
                         continue
                     if weight[int(np.rint(y)), int(np.rint(x))] < 0.5:
                         continue
-                    fy, fx = y - y0, x - x0
-                    total += (
-                        image[y0, x0] * (1 - fy) * (1 - fx)
-                        + image[y0, x0 + 1] * (1 - fy) * fx
-                        + image[y0 + 1, x0] * fy * (1 - fx)
-                        + image[y0 + 1, x0 + 1] * fy * fx
-                    )
+                    total += bilinear(image, y, x)
                     spread += variance[y0, x0]
                     count += 1
                 if count > 0:

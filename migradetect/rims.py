@@ -12,6 +12,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from migradetect.filters import bilinear
+
 __all__ = ["Rims", "read_rims"]
 
 Image = NDArray[np.float32]
@@ -56,18 +58,6 @@ def read_rims(image: Image, weight: Image, y_px: Array, x_px: Array, radius_px: 
 
 
 @njit(cache=True, nogil=True)
-def _interpolate(image: Image, y: float, x: float) -> float:  # pragma: no cover (numba)
-    y0, x0 = int(np.floor(y)), int(np.floor(x))
-    fy, fx = y - y0, x - x0
-    return (
-        image[y0, x0] * (1 - fy) * (1 - fx)
-        + image[y0, x0 + 1] * (1 - fy) * fx
-        + image[y0 + 1, x0] * fy * (1 - fx)
-        + image[y0 + 1, x0 + 1] * fy * fx
-    )
-
-
-@njit(cache=True, nogil=True)
 def _read(image: Image, weight: Image, ys: Array, xs: Array, radii: Array) -> Array:  # pragma: no cover (numba)
     height, width = image.shape
     out = np.full((ys.size, 4), np.nan)
@@ -79,7 +69,7 @@ def _read(image: Image, weight: Image, ys: Array, xs: Array, radii: Array) -> Ar
             for dx in (-0.5, 0.0, 0.5):
                 y, x = ys[i] + dy, xs[i] + dx
                 if 0 <= y < height - 1 and 0 <= x < width - 1:
-                    total += _interpolate(image, y, x)
+                    total += bilinear(image, y, x)
                     m += 1
         valid = 0
         for s in range(N_SECTORS):
@@ -94,7 +84,7 @@ def _read(image: Image, weight: Image, ys: Array, xs: Array, radii: Array) -> Ar
                         continue
                     if weight[int(np.rint(y)), int(np.rint(x))] < 0.5:
                         continue
-                    value += _interpolate(image, y, x)
+                    value += bilinear(image, y, x)
                     k += 1
             sector[s] = value / k if k else np.nan
             valid += k > 0

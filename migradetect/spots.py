@@ -120,8 +120,8 @@ def find_spots(
     if not len(found):
         return pd.DataFrame({name: pd.Series(dtype=float) for name in SPOT_COLUMNS})
     sigma_px = _sigma_at(found, scales)
-    found = found[_strongest(found, sigma_px, params.max_per_frame)]
-    sigma_px = _sigma_at(found, scales)
+    kept = _strongest(found, sigma_px, params.max_per_frame)
+    found, sigma_px = found[kept], sigma_px[kept]
     roundness = _roundness(smooth, found[:, 0], found[:, 1], found[:, 2])
     y, x = (np.clip(found[:, k + 1] - _PAD_PX, 0, image.signal.shape[k] - 1) for k in (0, 1))
     psf_px = calibration.px(psf_sigma_um)

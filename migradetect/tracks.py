@@ -132,7 +132,6 @@ def track_features(linked: pd.DataFrame) -> pd.DataFrame:
     ends = by[["y_stage_um", "x_stage_um"]].agg(_net)
     out["net_um"] = np.hypot(ends["y_stage_um"], ends["x_stage_um"]).clip(0, 2)
     out["log_blob_snr"] = np.log(np.clip(out["snr"], 0.1, None))
-    out["log_snr"] = np.log(np.clip(out["filter_snr"], 0.1, None))
     out["blob_share"] = np.clip(out["snr"] / np.clip(out["filter_snr"], 0.1, None), 0, 3)
     # a kink or crossing of a bright fiber is a bright blob too: what counts is what stands out of the line
     out["log_over_line"] = np.log(np.clip(out["snr"], 0.1, None) / np.clip(out["line_snr"], 5.0, None))

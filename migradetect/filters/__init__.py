@@ -7,6 +7,7 @@ doi:10.1109/CVPR.1993.341081): the edge of a masked body then makes no response 
 
 from migradetect.filters._average import trimmed_mean
 from migradetect.filters._background import local_background, remove_hot_pixels
+from migradetect.filters._interpolate import bilinear
 from migradetect.filters._linear import gaussian, masked_gaussian, resize, shift_integer
 from migradetect.filters._nearest import nearest_label
 from migradetect.filters._noise import NoiseModel, estimate_noise
@@ -15,6 +16,7 @@ from migradetect.filters._scale_space import BlobScales, blob_responses, ridge_r
 __all__ = [
     "BlobScales",
     "NoiseModel",
+    "bilinear",
     "blob_responses",
     "estimate_noise",
     "gaussian",

@@ -167,9 +167,7 @@ def headline_table(scores: pd.DataFrame, methods: Sequence[str], groups: Mapping
         Condition -> heading.
     """
     value = _lookup(scores)
-    aimed = next((condition for condition in groups if condition in _GROUP), "")
-    target = f"target, {groups[aimed]}" if aimed else "target"
-    header = ["metric", *(f"{title}: {m}" for title in groups.values() for m in methods), target]
+    header = ["metric", *(f"{title}: {m}" for title in groups.values() for m in methods)]
     rows = []
     for row in HEADLINE:
         cells = []
@@ -177,7 +175,7 @@ def headline_table(scores: pd.DataFrame, methods: Sequence[str], groups: Mapping
             cells += _cells([value.get((m, condition, row.metric), np.nan) for m in methods], row)
         if set(cells) <= {"-"}:
             continue
-        rows.append([row.title, *cells, _text(_target(row.metric, aimed), row)])
+        rows.append([row.title, *cells])
     return _markdown(header, rows)
 
 
