@@ -11,14 +11,13 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import pandas as pd
-from numba import njit
 from numpy.typing import NDArray
 from scipy import ndimage as ndi
 from scipy.spatial import cKDTree
 from skimage.morphology import skeletonize
 
 from migradetect.calibration import Calibration
-from migradetect.filters import masked_gaussian, nearest_label
+from migradetect.filters import along_lines, masked_gaussian, nearest_label
 from migradetect.params import FiberParams
 
 __all__ = ["ATTACH_UM", "Beads", "branch_paths", "line_strength", "measure_fibers", "trace_fibers"]
@@ -202,100 +201,9 @@ def _line_response(snr_image: Image, weight: Image, sigma_px: float, half_px: fl
         (t**2 / sigma_px**2 - 1) / sigma_px**2 * np.exp(-(t**2) / (2 * sigma_px**2)) / (np.sqrt(2 * np.pi) * sigma_px)
     )
     noise = float(np.sqrt((along**2).sum() * (across**2).sum()))
+    # four in five pixels of noise fall out here; a line of SNR 3 over its length has 1 per pixel or more
     single = float(np.sqrt(3 / (16 * np.pi)) / sigma_px**3)
-    response = _along_lines(smooth, gate, n, noise, single)
-    return response[0], response[1] > 0
-
-
-@njit(cache=True, nogil=True)
-def _along_lines(
-    smooth: Image, gate: Image, n: int, noise: float, single: float
-) -> tuple[Image, Image]:  # pragma: no cover (numba)
-    height, width = smooth.shape
-    xx = np.zeros((height, width), np.float32)
-    yy = np.zeros((height, width), np.float32)
-    xy = np.zeros((height, width), np.float32)
-    for y in range(1, height - 1):
-        for x in range(1, width - 1):
-            c = smooth[y, x]
-            yy[y, x] = smooth[y - 1, x] - 2 * c + smooth[y + 1, x]
-            xx[y, x] = smooth[y, x - 1] - 2 * c + smooth[y, x + 1]
-            xy[y, x] = 0.25 * (
-                smooth[y + 1, x + 1] - smooth[y + 1, x - 1] - smooth[y - 1, x + 1] + smooth[y - 1, x - 1]
-            )
-    response = np.zeros((height, width), np.float32)
-    angle = np.zeros((height, width), np.float32)
-    parts = np.empty(5)
-    for y in range(2, height - 2):
-        for x in range(2, width - 2):
-            if gate[y, x] <= 0:
-                continue
-            half = 0.5 * (xx[y, x] - yy[y, x])
-            root = np.sqrt(half * half + xy[y, x] * xy[y, x])
-            # four in five pixels of noise fall out here; a line of SNR 3 over its length has 1 per pixel or more
-            if -(0.5 * (xx[y, x] + yy[y, x]) - root) < 1.0 * single:
-                continue
-            local = 0.5 * np.arctan2(-2 * xy[y, x], -(xx[y, x] - yy[y, x]))
-            best, best_angle = 0.0, 0.0
-            # the local direction is noisy; lines up to 40 degrees from it are tried
-            for k in range(-3, 4):
-                theta = local + k * 0.23
-                c, s = np.cos(theta), np.sin(theta)
-                m = 0
-                for k5 in range(5):
-                    total = 0.0
-                    inside = 0
-                    for j in range(-n + (2 * n + 1) * k5 // 5, -n + (2 * n + 1) * (k5 + 1) // 5):
-                        py = int(np.rint(y + j * c))
-                        px = int(np.rint(x - j * s))
-                        if py < 1 or px < 1 or py >= height - 1 or px >= width - 1 or gate[py, px] <= 0:
-                            continue
-                        total -= c * c * xx[py, px] + 2 * c * s * xy[py, px] + s * s * yy[py, px]
-                        inside += 1
-                    if inside > 0:
-                        parts[m] = total / inside
-                        m += 1
-                if m < 3:
-                    continue
-                # a bright bead beside the line, or another line that crosses, fills one part or two of the five: the
-                # median part speaks for the whole length
-                for i in range(1, m):
-                    v = parts[i]
-                    b = i - 1
-                    while b >= 0 and parts[b] > v:
-                        parts[b + 1] = parts[b]
-                        b -= 1
-                    parts[b + 1] = v
-                value = parts[m // 2] if m % 2 else 0.5 * (parts[m // 2 - 1] + parts[m // 2])
-                value *= np.sqrt(m / 5) / (1.2 * noise)
-                if value > best:
-                    best, best_angle = value, theta
-            response[y, x] = best
-            angle[y, x] = best_angle
-    crest = np.zeros((height, width), np.float32)
-    for y in range(2, height - 2):
-        for x in range(2, width - 2):
-            v = response[y, x]
-            if v <= 0:
-                continue
-            s, c = np.sin(angle[y, x]), np.cos(angle[y, x])
-            top = True
-            for sign in (-1.0, 1.0):
-                py, px = y + sign * s, x + sign * c
-                y0, x0 = int(np.floor(py)), int(np.floor(px))
-                fy, fx = py - y0, px - x0
-                w = (
-                    response[y0, x0] * (1 - fy) * (1 - fx)
-                    + response[y0, x0 + 1] * (1 - fy) * fx
-                    + response[y0 + 1, x0] * fy * (1 - fx)
-                    + response[y0 + 1, x0 + 1] * fy * fx
-                )
-                if w > v:
-                    top = False
-                    break
-            if top:
-                crest[y, x] = 1.0
-    return response, crest
+    return along_lines(smooth, gate, n, noise, single)
 
 
 def _hysteresis(low: NDArray[np.bool_], high: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -9,6 +9,7 @@ from migradetect.filters._average import trimmed_mean
 from migradetect.filters._background import local_background, remove_hot_pixels
 from migradetect.filters._interpolate import bilinear
 from migradetect.filters._linear import gaussian, masked_gaussian, resize, shift_integer
+from migradetect.filters._lines import along_lines
 from migradetect.filters._nearest import nearest_label
 from migradetect.filters._noise import NoiseModel, estimate_noise
 from migradetect.filters._scale_space import BlobScales, blob_responses, ridge_response, ridge_widths_um
@@ -16,6 +17,7 @@ from migradetect.filters._scale_space import BlobScales, blob_responses, ridge_r
 __all__ = [
     "BlobScales",
     "NoiseModel",
+    "along_lines",
     "bilinear",
     "blob_responses",
     "estimate_noise",

@@ -12,6 +12,7 @@ from skimage.feature import hessian_matrix, hessian_matrix_eigvals
 from migradetect.filters import (
     BlobScales,
     NoiseModel,
+    along_lines,
     blob_responses,
     estimate_noise,
     gaussian,
@@ -382,3 +383,47 @@ def test_filters_do_not_change_their_inputs() -> None:
     shift_integer(image, 3, -2)
     assert np.array_equal(image, before[0])
     assert np.array_equal(weight, before[1])
+
+
+# --- averages along lines
+
+
+def test_average_along_lines_is_the_best_median_of_five_parts() -> None:
+    shape, n = (40, 44), 6
+    smooth = gaussian(white(7, shape) + 6 * draw_line(shape, (5, 4), (35, 40), 1.0), 1.0)
+    gate = ones(shape)
+    gate[10:16, 20:26] = 0
+    response, crest = along_lines(smooth, gate, n, 0.3, 0.1)
+    yy, xx = np.zeros(shape), np.zeros(shape)
+    yy[1:-1] = smooth[:-2] - 2 * smooth[1:-1] + smooth[2:]
+    xx[:, 1:-1] = smooth[:, :-2] - 2 * smooth[:, 1:-1] + smooth[:, 2:]
+    xy = np.zeros(shape)
+    xy[1:-1, 1:-1] = 0.25 * (smooth[2:, 2:] - smooth[2:, :-2] - smooth[:-2, 2:] + smooth[:-2, :-2])
+    counts = np.zeros(shape, bool)
+    counts[1:-1, 1:-1] = gate[1:-1, 1:-1] > 0
+
+    def best(y: int, x: int) -> float:
+        if np.hypot((xx - yy)[y, x] / 2, xy[y, x]) - (xx + yy)[y, x] / 2 < 0.1:
+            return 0.0
+        values = [0.0]
+        for turn in range(-3, 4):
+            theta = 0.5 * np.arctan2(-2 * xy[y, x], (yy - xx)[y, x]) + 0.23 * turn
+            c, s = np.cos(theta), np.sin(theta)
+            across = -(c**2 * xx + 2 * c * s * xy + s**2 * yy)
+            j = np.arange(-n, n + 1)
+            py, px = np.rint(y + j * c).astype(int), np.rint(x - j * s).astype(int)
+            seen = (py >= 0) & (px >= 0) & (py < shape[0]) & (px < shape[1])
+            seen[seen] = counts[py[seen], px[seen]]
+            of_part = np.searchsorted((2 * n + 1) * np.arange(1, 5) // 5, np.arange(2 * n + 1), side="right")
+            parts = [across[py[k], px[k]].mean() for k in (seen & (of_part == i) for i in range(5)) if k.any()]
+            if len(parts) >= 3:
+                values.append(np.median(parts) * np.sqrt(len(parts) / 5) / (1.2 * 0.3))
+        return float(max(values))
+
+    places = [(y, x) for y in range(2, shape[0] - 2) for x in range(2, shape[1] - 2) if gate[y, x] > 0]
+    expect = np.zeros(shape)
+    for place in places:
+        expect[place] = best(*place)
+    assert expect.max() > 3, "test invalid"
+    np.testing.assert_allclose(response, expect, atol=1e-4)
+    assert crest[18:22, 15:25].any()
