@@ -264,17 +264,18 @@ def _wide_background(image: Image, sigma: Image, scale_px: float) -> Image:
     spread = float(np.median(sigma)) / max(factor / 2, 1)
     surface = np.full(shape, level, np.float32)
     yy, xx = np.meshgrid(np.linspace(-1, 1, shape[0]), np.linspace(-1, 1, shape[1]), indexing="ij")
-    design = np.stack([np.ones_like(yy), yy, xx, yy * xx, yy**2, xx**2], axis=-1).reshape(-1, 6)
+    design = np.stack([np.ones_like(yy), yy, xx, yy * xx, yy**2, xx**2]).reshape(6, -1)
     for _ in range(6):
         # vignetting is a smooth bowl: a quadratic surface through what is not above it
-        keep = (np.abs(small - surface) < 3 * spread + 0.08 * abs(level)).ravel()
-        if keep.sum() < 50:
+        residual = small - surface
+        keep = np.abs(residual) < 3 * spread + 0.08 * abs(level)
+        if np.count_nonzero(keep) < 50:
             break
-        residual = small.ravel()[keep] - surface.ravel()[keep]
-        weight = np.where(residual > 0, 1 / (1 + (residual / (1.5 * spread)) ** 2), 1.0)
-        root = np.sqrt(weight)[:, None]
-        solution = np.linalg.lstsq(design[keep] * root, small.ravel()[keep] * root[:, 0], rcond=None)[0]
-        surface = (design @ solution).reshape(shape).astype(np.float32)
+        weight = keep / (1 + (np.maximum(residual, 0) / (1.5 * spread)) ** 2)
+        weighted = design * weight.ravel()
+        # six terms on -1 to 1 are far from degenerate, unless few pixels in a corner are left
+        solution = np.linalg.lstsq(weighted @ design.T, weighted @ small.ravel(), rcond=None)[0]
+        surface = (solution @ design).reshape(shape).astype(np.float32)
     return cv2.resize(surface, image.shape[::-1], interpolation=cv2.INTER_LINEAR).astype(np.float32)
 
 

@@ -24,6 +24,7 @@ from migradetect.filters import (
     ridge_response,
     ridge_widths_um,
     shift_integer,
+    trimmed_mean,
 )
 
 Image = NDArray[np.float32]
@@ -427,3 +428,32 @@ def test_average_along_lines_is_the_best_median_of_five_parts() -> None:
     assert expect.max() > 3, "test invalid"
     np.testing.assert_allclose(response, expect, atol=1e-4)
     assert crest[18:22, 15:25].any()
+
+
+# --- trimmed mean of frames
+
+
+@pytest.mark.parametrize(("n", "cut"), [(1, 0), (3, 0), (4, 1), (5, 1), (6, 2), (9, 2)])
+def test_trimmed_mean_is_the_mean_of_the_sorted_values_without_the_ends(n: int, cut: int) -> None:
+    signal = np.stack([white(k, (20, 30)) for k in range(n)])
+    # a passing filopodium is far brighter than what remains
+    signal[0] += 1e4
+    variance, weight = np.full_like(signal, 2.0), np.ones_like(signal)
+    centre = ones((20, 30))
+    centre[0] = 0
+    mean, spread, seen = trimmed_mean(signal, variance, weight, centre)
+    expect = np.sort(signal, axis=0)[cut : n - cut].astype(float).mean(axis=0)
+    np.testing.assert_allclose(mean[1:], expect[1:], rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(spread[1:], 2.0 / n * (1.2 if cut else 1.0), rtol=1e-6)
+    assert (mean[0] == 0).all()
+    np.testing.assert_array_equal(seen, centre)
+
+
+def test_trimmed_mean_leaves_out_what_does_not_count() -> None:
+    signal = np.arange(7, dtype=np.float32).reshape(7, 1, 1)
+    weight = np.ones_like(signal)
+    weight[5:] = 0
+    mean, _, _ = trimmed_mean(signal, np.ones_like(signal), weight, ones((1, 1)))
+    assert mean[0, 0] == 2.0
+    mean, spread, seen = trimmed_mean(signal, np.ones_like(signal), 0 * weight, ones((1, 1)))
+    assert (mean[0, 0], spread[0, 0], seen[0, 0]) == (0, 1, 0)
