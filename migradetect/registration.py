@@ -73,14 +73,16 @@ def estimate_shift(
     reach = min(calibration.px(params.max_jump_um), min(before.shape) / 2)
     rows, columns = (fft.fftfreq(n, 1 / n) for n in shape)
     # a mild preference for small shifts decides between repeats of a pattern of parallel fibers
-    far = np.hypot(rows[:, None], columns[None, :])
-    searched = np.where(far <= reach, correlation * (1 - 0.15 * far / max(reach, 1)), -np.inf)
-    peak = np.unravel_index(int(np.argmax(searched)), shape)
+    near = [np.flatnonzero(np.abs(axis) <= reach) for axis in (rows, columns)]
+    far = np.hypot(rows[near[0], None], columns[None, near[1]])
+    searched = np.where(far <= reach, correlation[np.ix_(*near)] * (1 - 0.15 * far / max(reach, 1)), -np.inf)
+    best = np.unravel_index(int(np.argmax(searched)), far.shape)
+    peak = int(near[0][best[0]]), int(near[1][best[1]])
     spread = float(np.std(correlation))
     confidence = float(correlation[peak] / spread) if spread > 0 else 0.0
     if confidence < 6:
         return 0.0, 0.0, confidence
-    dy, dx = _summit(correlation, (int(peak[0]), int(peak[1])))
+    dy, dx = _summit(correlation, peak)
     return float(rows[peak[0]] + dy), float(columns[peak[1]] + dx), confidence
 
 

@@ -35,25 +35,27 @@ class LabelStack:
     def __init__(self, shape_yx: tuple[int, int]) -> None:
         self.shape_yx = shape_yx
         self._file = tempfile.TemporaryFile(prefix="migradetect-labels-")  # noqa: SIM115 (lives as long as the stack)
-        self._places: list[tuple[int, int]] = []
+        self._places: list[tuple[int, int, np.dtype[Any]]] = []
 
     def append(self, plane: NDArray[Any]) -> None:
         """Add the plane of the next frame; integer labels, shape (Y, X), 0 is background."""
         if plane.shape != self.shape_yx:
             raise TableError(f"label plane: expected shape {self.shape_yx}, got {plane.shape}")
-        # level 1: label images are mostly flat, so more effort buys nothing
-        packed = zlib.compress(np.ascontiguousarray(plane, dtype=np.uint32).tobytes(), 1)
+        # few labels need few bytes; level 1: label images are mostly flat, so more effort buys nothing
+        dtype = np.min_scalar_type(int(plane.max(initial=0)))
+        packed = zlib.compress(np.ascontiguousarray(plane, dtype=dtype).tobytes(), 1)
         start = self._file.seek(0, 2)
         self._file.write(packed)
-        self._places.append((start, len(packed)))
+        self._places.append((start, len(packed), dtype))
 
     def __len__(self) -> int:
         return len(self._places)
 
     def __getitem__(self, frame: int) -> NDArray[np.uint32]:
-        start, size = self._places[frame]
+        start, size, dtype = self._places[frame]
         self._file.seek(start)
-        return np.frombuffer(zlib.decompress(self._file.read(size)), dtype=np.uint32).reshape(self.shape_yx).copy()
+        plane = np.frombuffer(zlib.decompress(self._file.read(size)), dtype=dtype)
+        return plane.reshape(self.shape_yx).astype(np.uint32)
 
     def __iter__(self) -> Iterator[NDArray[np.uint32]]:
         return (self[frame] for frame in range(len(self)))

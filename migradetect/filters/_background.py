@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from migradetect.filters._linear import masked_gaussian, resize
@@ -35,9 +36,20 @@ def remove_hot_pixels(image: Image, sigma: Image) -> Image:
     """
     median = cv2.medianBlur(image, 3)
     neighbours = cv2.dilate(image, _RING)
-    hot = image - median > 2.5 * np.maximum(neighbours - median, 0) + 5 * sigma
-    dead = median - image > 8 * sigma + 0.5 * np.abs(median)
-    return np.where(hot | dead, median, image).astype(np.float32)
+    return _replaced(image, np.asarray(median, np.float32), np.asarray(neighbours, np.float32), sigma)
+
+
+@njit(cache=True, nogil=True)
+def _replaced(image: Image, median: Image, neighbours: Image, sigma: Image) -> Image:  # pragma: no cover (numba)
+    out = np.empty(image.shape, np.float32)
+    for y in range(image.shape[0]):
+        for x in range(image.shape[1]):
+            m, s = median[y, x], sigma[y, x]
+            over = image[y, x] - m
+            is_hot = over > 2.5 * max(neighbours[y, x] - m, 0) + 5 * s
+            is_dead = -over > 8 * s + 0.5 * abs(m)
+            out[y, x] = m if is_hot or is_dead else image[y, x]
+    return out
 
 
 def local_background(image: Image, weight: Image, sigma: Image, scale_px: float) -> Image:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import cv2
 import numpy as np
@@ -20,7 +21,8 @@ _RESIDUAL = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], dtype=np.float32) / 
 #: Mean square of the lower 90 % of absolute values of unit normal noise.
 _TRIMMED = 0.6229
 _MIN_PIXELS = 200
-_N_BINS = 24
+#: Shares of the pixels that part the bins of the mean: finer at the bright end, where few pixels are.
+_SHARES = np.r_[np.linspace(0, 0.95, 12), np.linspace(0.96, 1, 12)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +77,19 @@ def estimate_noise(images: Sequence[Image]) -> NoiseModel:
         level, rest = mean[usable], residual[usable]
         if level.size < _MIN_PIXELS:
             level, rest = mean.ravel(), residual.ravel()
-        edges = np.unique(np.quantile(level, np.r_[np.linspace(0, 0.95, 12), np.linspace(0.96, 1, 12)]))
-        index = np.digitize(level, edges[1:-1]) if edges.size > 2 else np.zeros(level.size, int)
-        for one in range(min(edges.size, _N_BINS)):
-            inside = rest[index == one]
-            if inside.size >= min(_MIN_PIXELS, level.size):
-                means.append(float(np.median(level[index == one])))
+        order = np.argsort(level)
+        level, rest = level[order], rest[order]
+        edges = np.unique(np.quantile(level, _SHARES))
+        bounds = [0, *np.searchsorted(level, edges[1:-1]), level.size]
+        for first, last in pairwise(bounds):
+            n = int(last - first)
+            if n >= min(_MIN_PIXELS, level.size):
+                means.append(float(np.median(level[first:last])))
                 # rounding to whole counts empties the median of noise below one count; a trimmed mean square does not
-                ordered = np.sort(inside)[: max(1, int(0.9 * inside.size))]
-                variances.append(float(np.mean(ordered.astype(float) ** 2)) / _TRIMMED)
-                counts.append(float(inside.size))
+                n_kept = max(1, int(0.9 * n))
+                lower = np.partition(rest[first:last], n_kept - 1)[:n_kept]
+                variances.append(float(np.mean(lower.astype(float) ** 2)) / _TRIMMED)
+                counts.append(float(n))
     if not means:
         spread = max(float(np.var(images[0])) if images else 1.0, 1e-12)
         return NoiseModel(0.0, spread, spread)
