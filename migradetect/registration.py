@@ -40,7 +40,7 @@ def anchored_detail(snr_image: Image, weight: Image, calibration: Calibration) -
     # the haze of a body and the spikes at its rear move with it, and one cell edge outweighs many fibers
     radius = max(1, round(calibration.px(_CLEAR_OF_CELLS_UM)))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
-    clear = np.asarray(cv2.erode(weight, kernel), dtype=np.float32)
+    clear = cv2.erode((weight > 0).astype(np.uint8), kernel).astype(np.float32)
     band = masked_gaussian(snr_image, weight, fine)[0] - masked_gaussian(snr_image, weight, coarse)[0]
     return np.asarray(np.tanh(band / 4.0) * gaussian(clear, fine), dtype=np.float32)
 

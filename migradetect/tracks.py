@@ -129,7 +129,7 @@ def track_features(linked: pd.DataFrame) -> pd.DataFrame:
     out["span_frames"] = out["frame_last"] - out["frame_first"] + 1
     out["fill"] = out["n_frames"] / out["span_frames"]
     out["scatter_um"] = np.hypot(out["y_std"].fillna(0), out["x_std"].fillna(0)).clip(0, 1)
-    ends = by[["y_stage_um", "x_stage_um"]].agg(_net)
+    ends = _net(ordered, ["y_stage_um", "x_stage_um"])
     out["net_um"] = np.hypot(ends["y_stage_um"], ends["x_stage_um"]).clip(0, 2)
     out["log_blob_snr"] = np.log(np.clip(out["snr"], 0.1, None))
     out["blob_share"] = np.clip(out["snr"] / np.clip(out["filter_snr"], 0.1, None), 0, 3)
@@ -145,10 +145,13 @@ def track_features(linked: pd.DataFrame) -> pd.DataFrame:
     return out
 
 
-def _net(values: pd.Series[float]) -> float:
-    """Displacement from the first third to the last third of a track."""
-    third = max(1, len(values) // 3)
-    return float(values.iloc[-third:].mean() - values.iloc[:third].mean())
+def _net(ordered: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
+    """Displacement of each candidate from the first third to the last third of its track."""
+    by = ordered.groupby("candidate_id")["frame"]
+    n, rank = by.transform("size"), by.cumcount()
+    third = (n // 3).clip(lower=1)
+    first, last = (ordered[part].groupby("candidate_id")[columns].mean() for part in (rank < third, rank >= n - third))
+    return last - first
 
 
 def rule_score(features: pd.DataFrame) -> NDArray[np.float64]:

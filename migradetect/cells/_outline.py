@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from migradetect.cells._grid import Grid, depth_um, disc, grey_opening, to_shape
-from migradetect.filters import gaussian, masked_gaussian, resize
+from migradetect.filters import gaussian, masked_gaussian, quantile, resize
 from migradetect.params import CellParams
 
 __all__ = ["outline"]
@@ -157,7 +157,7 @@ def _beads(image: Image, low: Image, mask: Mask, edge: _Edge, middle: Grid, grid
     beside, _ = masked_gaussian(low, plain.astype(np.float32), middle.px(_ALONG_UM))
     # texture and noise of the bodies themselves say which spots mean something
     excess = smooth - gaussian(image, middle.px(3 * _SPOT_SIGMA_UM))
-    usual = 1.4826 * float(np.median(np.abs(excess[plain]))) if plain.any() else 0.0
+    usual = 1.4826 * quantile(np.abs(excess[plain])) if plain.any() else 0.0
     found = summit & small & beyond & (inner > 0) & (smooth > params.bead_contrast * inner) & (smooth > beside)
     found &= excess > _SPOT_EXCESS * inner + 4 * usual
     if not found.any():

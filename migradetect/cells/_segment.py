@@ -11,7 +11,7 @@ from migradetect.calibration import Calibration
 from migradetect.cells._grid import Grid, depth_um, disc, grey_opening, nearest, padded, to_shape
 from migradetect.cells._outline import outline
 from migradetect.cells._part import part
-from migradetect.filters import gaussian, resize
+from migradetect.filters import gaussian, quantile, resize
 from migradetect.params import CellParams
 
 __all__ = ["segment_cells"]
@@ -99,7 +99,7 @@ def _find(small: Image, opened: Image, grid: Grid, params: CellParams) -> tuple[
     least = np.maximum(floor, params.least_fraction * local).astype(np.float32)
     if not regions.any():
         return regions, least, 0.0
-    return regions, least, float(np.quantile(opened[regions], 0.25))
+    return regions, least, quantile(opened[regions], 0.25)
 
 
 def _bodies(mask: Mask, contrast: Image, grid: Grid, params: CellParams) -> Mask:

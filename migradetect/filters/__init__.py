@@ -12,6 +12,7 @@ from migradetect.filters._linear import gaussian, masked_gaussian, resize, shift
 from migradetect.filters._lines import along_lines
 from migradetect.filters._nearest import nearest_label
 from migradetect.filters._noise import NoiseModel, estimate_noise
+from migradetect.filters._quantile import quantile
 from migradetect.filters._scale_space import BlobScales, blob_responses, ridge_response, ridge_widths_um
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "local_background",
     "masked_gaussian",
     "nearest_label",
+    "quantile",
     "remove_hot_pixels",
     "resize",
     "ridge_response",

@@ -8,6 +8,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from migradetect.filters._linear import masked_gaussian, resize
+from migradetect.filters._quantile import quantile
 
 __all__ = ["local_background", "remove_hot_pixels"]
 
@@ -79,7 +80,7 @@ def local_background(image: Image, weight: Image, sigma: Image, scale_px: float)
     values = np.where(weights > 0.05, values / np.maximum(weights, 0.05), 0).astype(np.float32)
     weights = np.where(weights > 0.05, weights, 0).astype(np.float32)
     inside = values[weights > 0]
-    start = float(np.median(inside)) if inside.size else 0.0
+    start = quantile(inside) if inside.size else 0.0
     background, support = masked_gaussian(values, weights, scale_px / factor)
     for _ in range(3):
         clipped = np.minimum(values, background + 2 * spread)

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from migradetect.filters._linear import gaussian
+from migradetect.filters._quantile import quantile
 
 __all__ = ["NoiseModel", "estimate_noise"]
 
@@ -84,7 +85,7 @@ def estimate_noise(images: Sequence[Image]) -> NoiseModel:
         for first, last in pairwise(bounds):
             n = int(last - first)
             if n >= min(_MIN_PIXELS, level.size):
-                means.append(float(np.median(level[first:last])))
+                means.append(quantile(level[first:last]))
                 # rounding to whole counts empties the median of noise below one count; a trimmed mean square does not
                 n_kept = max(1, int(0.9 * n))
                 lower = np.partition(rest[first:last], n_kept - 1)[:n_kept]

@@ -18,6 +18,7 @@ from migradetect.filters import (
     NoiseModel,
     estimate_noise,
     local_background,
+    quantile,
     remove_hot_pixels,
     ridge_response,
     ridge_widths_um,
@@ -144,10 +145,10 @@ def fit_movie_model(movie: Movie, params: Params) -> MovieModel:
 
 def _empty_level(image: Image) -> float:
     small = cv2.resize(image, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA) if min(image.shape) >= 16 else image
-    low, high = np.quantile(small, [0.005, 0.7])
+    low, high = quantile(small, 0.005), quantile(small, 0.7)
     if high <= low:
-        return float(low)
-    counts, edges = np.histogram(small, bins=64, range=(float(low), float(high)))
+        return low
+    counts, edges = np.histogram(small, bins=64, range=(low, high))
     smooth = np.convolve(counts, [1, 2, 3, 2, 1], mode="same")
     k = int(np.argmax(smooth))
     return float(0.5 * (edges[k] + edges[k + 1]))
@@ -237,8 +238,8 @@ def prepare_frame(movie: Movie, index: int, params: Params, model: MovieModel, b
             raw[role], weight, sigma[role], calibration.px(params.preprocess.background_um / 3)
         )
         level[role] = (
-            float(np.median(background)),
-            float(np.median(sigma[role][weight > 0])) if weight.any() else np.nan,
+            quantile(background),
+            quantile(sigma[role][weight > 0]) if weight.any() else np.nan,
         )
         if role in model.roles:
             signal += (raw[role] - background) / model.empty_sigma[role]
@@ -246,7 +247,7 @@ def prepare_frame(movie: Movie, index: int, params: Params, model: MovieModel, b
     signal *= weight
     detail = anchored_detail((signal / np.sqrt(variance)).astype(np.float32), weight, calibration)
     frame = FrameData(index, cells, signal, variance, weight, above, detail, level=level)
-    frame.focus = float(np.quantile(np.abs(detail), 0.99))
+    frame.focus = quantile(np.abs(detail), 0.99)
     if before is not None and params.registration.enabled:
         dy, dx, frame.registration_confidence = estimate_shift(before.detail, detail, params.registration, calibration)
         frame.drift_px = (before.drift_px[0] + dy, before.drift_px[1] + dx)
@@ -261,7 +262,7 @@ def _wide_background(image: Image, sigma: Image, scale_px: float) -> Image:
     shape = (max(1, image.shape[0] // factor), max(1, image.shape[1] // factor))
     small = cv2.resize(image, shape[::-1], interpolation=cv2.INTER_AREA)
     level = _empty_level(image)
-    spread = float(np.median(sigma)) / max(factor / 2, 1)
+    spread = quantile(sigma) / max(factor / 2, 1)
     surface = np.full(shape, level, np.float32)
     yy, xx = np.meshgrid(np.linspace(-1, 1, shape[0]), np.linspace(-1, 1, shape[1]), indexing="ij")
     design = np.stack([np.ones_like(yy), yy, xx, yy * xx, yy**2, xx**2]).reshape(6, -1)

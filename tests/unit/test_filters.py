@@ -19,6 +19,7 @@ from migradetect.filters import (
     local_background,
     masked_gaussian,
     nearest_label,
+    quantile,
     remove_hot_pixels,
     resize,
     ridge_response,
@@ -457,3 +458,15 @@ def test_trimmed_mean_leaves_out_what_does_not_count() -> None:
     assert mean[0, 0] == 2.0
     mean, spread, seen = trimmed_mean(signal, np.ones_like(signal), 0 * weight, ones((1, 1)))
     assert (mean[0, 0], spread[0, 0], seen[0, 0]) == (0, 1, 0)
+
+
+# --- quantiles
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 1000, 1001])
+@pytest.mark.parametrize("share", [0.0, 0.005, 0.5, 0.7, 1.0])
+def test_quantile_is_that_of_numpy(size: int, share: float) -> None:
+    values = white(size, (1, size))
+    before = values.copy()
+    assert quantile(values, share) == pytest.approx(float(np.quantile(values.astype(float), share)), abs=1e-9)
+    np.testing.assert_array_equal(values, before)
