@@ -7,6 +7,7 @@ line before any threshold: a line keeps its direction over a micrometre, noise d
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -135,8 +136,15 @@ def line_strength(labels: Labels, response: Image, calibration: Calibration) -> 
     return np.asarray(np.where(count > 0.5 / size[0] ** 2, total / np.maximum(count, 1e-9), 0), dtype=np.float32)
 
 
+def _components(mask: NDArray[Any], connectivity: int = 8) -> tuple[Labels, int]:
+    """Connected parts of a mask, numbered from 1 by their first pixel, and how many there are."""
+    image = np.asarray(mask, np.uint8)
+    n, labels = cv2.connectedComponentsWithAlgorithm(image, connectivity, cv2.CV_32S, cv2.CCL_WU)
+    return np.asarray(labels, np.int32), n - 1
+
+
 def _fill_small_holes(lines: NDArray[np.bool_], area_px: float) -> NDArray[np.bool_]:
-    labels, n = ndi.label(~lines)
+    labels, n = _components(~lines, 4)
     small = np.bincount(labels.ravel(), minlength=n + 1) < area_px
     small[0] = False
     return np.asarray(lines | small[labels])
@@ -144,7 +152,7 @@ def _fill_small_holes(lines: NDArray[np.bool_], area_px: float) -> NDArray[np.bo
 
 def _longer_than(skeleton: NDArray[np.bool_], length_um: float, calibration: Calibration) -> Labels:
     """Label the lines that are long enough, from 1."""
-    labels, n = ndi.label(skeleton, structure=np.ones((3, 3), int))
+    labels, n = _components(skeleton)
     # a pixel of an 8-connected line stands for 1.1 pixels of length on average over all directions
     lengths = calibration.um(np.bincount(labels.ravel(), minlength=n + 1).astype(float) * 1.1)
     kept = lengths >= length_um
@@ -154,7 +162,7 @@ def _longer_than(skeleton: NDArray[np.bool_], length_um: float, calibration: Cal
 
 def _wider_than(skeleton: NDArray[np.bool_], extent_um: float, calibration: Calibration) -> NDArray[np.bool_]:
     """Lines whose bounding box has at least this diagonal: a curl is longer than it is wide."""
-    labels, n = ndi.label(skeleton, structure=np.ones((3, 3), int))
+    labels, n = _components(skeleton)
     kept = np.zeros(n + 1, bool)
     for one, (rows, columns) in enumerate(ndi.find_objects(labels), start=1):
         extent = np.hypot(rows.stop - rows.start, columns.stop - columns.start)
@@ -209,7 +217,7 @@ def _line_response(snr_image: Image, weight: Image, sigma_px: float, half_px: fl
 def _hysteresis(low: NDArray[np.bool_], high: NDArray[np.bool_]) -> NDArray[np.bool_]:
     # a crest can step aside by a pixel: lines are joined over the dilated crest, kept as crest
     joined = cv2.dilate(low.astype(np.uint8), np.ones((3, 3), np.uint8))
-    labels, n = ndi.label(joined, structure=np.ones((3, 3), int))
+    labels, n = _components(joined)
     if n == 0:
         return low
     enough = np.bincount(labels[low & high].ravel(), minlength=n + 1) >= 3
@@ -228,10 +236,8 @@ def _bridge(
     reach = cv2.dilate(closed, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (gap | 1, gap | 1)))
     weak = (response > 0.6 * params.low_snr) & (reach > 0)
     weak = np.asarray(skeletonize(weak | (closed > 0)))
-    gaps, n_gaps = ndi.label(
-        weak & ~(cv2.dilate(closed, np.ones((3, 3), np.uint8)) > 0), structure=np.ones((3, 3), int)
-    )
-    pieces, n_pieces = ndi.label(closed > 0, structure=np.ones((3, 3), int))
+    gaps, n_gaps = _components(weak & ~(cv2.dilate(closed, np.ones((3, 3), np.uint8)) > 0))
+    pieces, n_pieces = _components(closed)
     if n_gaps == 0 or n_pieces == 0:
         return np.asarray(closed > 0)
     touched = cv2.dilate(pieces.astype(np.float32), np.ones((5, 5), np.uint8)).astype(np.int64)

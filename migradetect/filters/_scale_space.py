@@ -75,12 +75,17 @@ def blob_responses(
     smooth[0], support = masked_gaussian(snr_image, weight, scales.sigmas_px[0])
     for i, coarse in enumerate(scales.sigmas_px[1:]):
         smooth[i + 1], wider = masked_gaussian(snr_image, weight, coarse)
-        # half a kernel on counted pixels means half the samples: sqrt keeps the noise at 1 or below
-        np.sqrt(support, out=support)
-        np.subtract(smooth[i], smooth[i + 1], out=out[i])
-        out[i] *= support
+        _difference(smooth[i], smooth[i + 1], support, out[i])
         support = wider
     return out, smooth
+
+
+@njit(cache=True, nogil=True)
+def _difference(fine: Image, coarse: Image, support: Image, out: Image) -> None:  # pragma: no cover (numba)
+    # half a kernel on counted pixels means half the samples: sqrt keeps the noise at 1 or below
+    for y in range(out.shape[0]):
+        for x in range(out.shape[1]):
+            out[y, x] = (fine[y, x] - coarse[y, x]) * np.sqrt(support[y, x])
 
 
 def _dog_noise(fine: float, coarse: float) -> float:

@@ -10,7 +10,7 @@ from scipy import ndimage as ndi
 from skimage.draw import circle_perimeter, line
 
 from migradetect.calibration import Calibration
-from migradetect.fibers import ATTACH_UM, Beads, branch_paths, measure_fibers, trace_fibers
+from migradetect.fibers import ATTACH_UM, Beads, _components, branch_paths, measure_fibers, trace_fibers
 from migradetect.params import FiberParams
 
 CALIBRATION = Calibration(0.14, 60.0)
@@ -218,3 +218,13 @@ def test_tracing_leaves_its_inputs_alone() -> None:
     assert np.array_equal(image, before[0])
     assert np.array_equal(weight, before[1])
     assert np.array_equal(labels, kept)
+
+
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.6])
+@pytest.mark.parametrize("connectivity", [4, 8])
+def test_parts_are_numbered_as_scipy_numbers_them(share: float, connectivity: int) -> None:
+    mask = np.random.default_rng(1).uniform(size=(101, 67)) < share
+    labels, n = _components(mask, connectivity)
+    expect, n_expect = ndi.label(mask, structure=ndi.generate_binary_structure(2, connectivity // 4))
+    assert n == n_expect
+    np.testing.assert_array_equal(labels, expect)
