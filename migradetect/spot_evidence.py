@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from migradetect.trees import load_trees, trees_log_odds
 
-__all__ = ["SPOT_FEATURES", "spot_features", "spot_log_odds"]
+__all__ = ["SPOT_FEATURES", "relative_colour", "spot_features", "spot_log_odds"]
 
 #: Evidence of a spot, in the order that the trees take it.
 SPOT_FEATURES = (
@@ -34,7 +34,36 @@ SPOT_FEATURES = (
     "fiber_um",
     "log_fiber_length",
     "cell_um",
+    "picture",
+    "colour",
 )
+
+#: Spots that are lines for certain: this flat, and this close to a traced fiber, um.
+_FLAT, _ON_FIBER_UM = 0.4, 0.3
+#: Fewest such spots that tell the colour of the fibers.
+_FEWEST_FLAT = 20
+
+
+def relative_colour(spots: pd.DataFrame) -> NDArray[np.float64]:
+    """TSPAN4 over WGA of each spot, relative to that of the bare fibers of the movie, logarithm.
+
+    Exposure and labelling differ between movies, but both channels show the same fibers: what is richer in TSPAN4 than
+    they are is a migrasome rather than dirt.
+
+    Parameters
+    ----------
+    spots : pandas.DataFrame
+        All spots of a movie: colour (TSPAN4 over WGA, logarithm; NaN where a channel is missing), roundness, fiber_um.
+
+    Returns
+    -------
+    ndarray, shape (N,)
+        NaN where a channel is missing.
+    """
+    colour = spots["colour"].to_numpy(float)
+    is_line = ((spots["roundness"] < _FLAT) & (spots["fiber_um"] < _ON_FIBER_UM)).to_numpy(bool) & np.isfinite(colour)
+    known = is_line if is_line.sum() >= _FEWEST_FLAT else np.isfinite(colour)
+    return colour - float(np.median(colour[known])) if known.any() else colour
 
 
 def spot_features(spots: pd.DataFrame) -> pd.DataFrame:
@@ -43,7 +72,8 @@ def spot_features(spots: pd.DataFrame) -> pd.DataFrame:
     Parameters
     ----------
     spots : pandas.DataFrame
-        Columns of a spot table, `fiber_um`, `fiber_length_um`, `line_snr` and `cell_um`.
+        Columns of a spot table, `fiber_um`, `fiber_length_um`, `line_snr`, `cell_um`, and `colour` relative to the
+        fibers of the movie (NaN: one channel only).
 
     Returns
     -------
@@ -74,6 +104,8 @@ def spot_features(spots: pd.DataFrame) -> pd.DataFrame:
         "fiber_um": spots["fiber_um"].fillna(10).clip(0, 10),
         "log_fiber_length": np.log1p(spots["fiber_length_um"]),
         "cell_um": spots["cell_um"].fillna(50).clip(0, 50),
+        "picture": spots["picture"],
+        "colour": spots["colour"].clip(-3, 3),
     }
     return pd.DataFrame(columns, index=spots.index)[list(SPOT_FEATURES)].astype(float)
 

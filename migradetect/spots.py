@@ -15,6 +15,7 @@ import pandas as pd
 from numba import njit
 from numpy.typing import NDArray
 
+from migradetect.bead_network import bead_log_odds, bead_patches, load_network
 from migradetect.calibration import Calibration
 from migradetect.filters import BlobScales, blob_responses
 from migradetect.params import SpotParams
@@ -51,6 +52,7 @@ SPOT_COLUMNS = (
     "misfit",
     "inside",
     "contains",
+    "picture",
 )
 
 
@@ -107,7 +109,8 @@ def find_spots(
         over the width of the PSF; `line_ratio`, `opposite_ratio` and `valley_ratio`, the brightest surroundings just
         outside it, those across from there and the darkest, over its centre; `misfit`, residual of the profile fit
         over the signal; `inside` and `contains`, logarithm of the contrast of the strongest candidate around it or in
-        it over its own (-3: none).
+        it over its own (-3: none); `picture`, log-odds of a bead by the look of the surroundings, see
+        :mod:`migradetect.bead_network`.
     """
     scales = BlobScales.for_diameters(
         calibration.px(0.8 * params.min_diameter_um),
@@ -115,7 +118,8 @@ def find_spots(
         calibration.px(psf_sigma_um),
     )
     # beyond the border nothing counts, so that what is cut by it is found as well
-    contrast, smooth = blob_responses(_padded(image.snr), _padded(image.weight), scales)
+    snr = image.snr
+    contrast, smooth = blob_responses(_padded(snr), _padded(image.weight), scales)
     found = _maxima(contrast, np.float32(params.min_snr) * scales.noise)
     if not len(found):
         return pd.DataFrame({name: pd.Series(dtype=float) for name in SPOT_COLUMNS})
@@ -154,6 +158,7 @@ def find_spots(
             "misfit": np.sqrt(fit.chi2) / np.maximum(fit.signal / fit.signal_err, 1.0),
             "inside": inside,
             "contains": contains,
+            "picture": bead_log_odds(bead_patches(snr, image.weight, y, x, calibration), load_network()),
         }
     )
     return table[np.isfinite(table["blob_snr"])].reset_index(drop=True)

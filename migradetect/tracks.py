@@ -44,7 +44,19 @@ FEATURES = (
     "log_odds",
     "log_odds_best",
     "log_odds_worst",
+    "picture",
+    "colour",
+    "colour_best",
+    "growth",
+    "visited",
+    "empty_before",
+    "empty_after",
 )
+
+#: A body this close has been at the place; a body at least that far leaves it clear, um.
+_VISIT_UM, _CLEAR_UM = 0.5, 0.8
+#: More empty frames than this say no more.
+_MOST_EMPTY = 20
 
 #: Smaller ones are no migrasomes (0.5 um and larger), with some room for the error of the size, um.
 _RESOLVED_UM = 0.46
@@ -64,7 +76,7 @@ _DESCRIPTION = (
 )
 
 
-def track_features(linked: pd.DataFrame) -> pd.DataFrame:
+def track_features(linked: pd.DataFrame, cell_um: dict[int, NDArray[np.float32]] | None = None) -> pd.DataFrame:
     """Evidence of each candidate.
 
     Parameters
@@ -72,7 +84,9 @@ def track_features(linked: pd.DataFrame) -> pd.DataFrame:
     linked : pandas.DataFrame
         Spots with candidate_id, frame, y_stage_um, x_stage_um, the columns of a spot table, `log_odds`, `fiber_um`
         (distance to the nearest fiber), `fiber_length_um` (its length), `line_snr` (ridge SNR of the lines around) and
-        `cell_um` (distance to the nearest body).
+        `cell_um` (distance to the nearest body); with `site_id` if `cell_um` is given.
+    cell_um : dict of int to ndarray of shape (T,), optional
+        Distance of the place of each site from the nearest body in each frame, um; NaN out of the field.
 
     Returns
     -------
@@ -108,6 +122,8 @@ def track_features(linked: pd.DataFrame) -> pd.DataFrame:
         opposite_ratio=("opposite_ratio", "median"),
         valley_ratio=("valley_ratio", "median"),
         misfit=("misfit", "median"),
+        picture=("picture", "median"),
+        colour=("colour", "median"),
         inside=("inside", "median"),
         contains=("contains", "median"),
         log_odds=("log_odds", "mean"),
@@ -115,6 +131,11 @@ def track_features(linked: pd.DataFrame) -> pd.DataFrame:
         x_std=("x_stage_um", "std"),
     )
     out["roundness_best"] = by["roundness"].quantile(0.8)
+    # TSPAN4 may come after the swelling
+    out["colour_best"] = by["colour"].quantile(0.8).clip(-3, 3)
+    out["colour"] = out["colour"].clip(-3, 3)
+    out["growth"] = _growth(ordered)
+    out = out.join(_around_life(ordered, out, cell_um))
     out["log_odds_best"] = by["log_odds"].quantile(0.9)
     out["log_odds_worst"] = by["log_odds"].quantile(0.1)
     out["line_ratio_best"] = by["line_ratio"].quantile(0.2).clip(-0.5, 2)
@@ -143,6 +164,39 @@ def track_features(linked: pd.DataFrame) -> pd.DataFrame:
     out["fiber_um"] = out["fiber_um"].fillna(10).clip(0, 10)
     out["cell_um"] = out["cell_um"].fillna(50).clip(0, 50)
     return out
+
+
+def _growth(ordered: pd.DataFrame) -> pd.Series[float]:
+    """Logarithm of the diameter in the last third of each track over that in the first."""
+    size = ordered.groupby("candidate_id")["frame"].transform("size").to_numpy(int)
+    rank = ordered.groupby("candidate_id").cumcount().to_numpy(int)
+    third = np.maximum(size // 3, 1)
+    log = np.log(ordered["diameter_um"].clip(0.1, 6))
+    first, last = (
+        log[where].groupby(ordered["candidate_id"][where]).median() for where in (rank < third, rank >= size - third)
+    )
+    return (last - first).fillna(0.0).clip(-2, 2)
+
+
+def _around_life(
+    ordered: pd.DataFrame, table: pd.DataFrame, cell_um: dict[int, NDArray[np.float32]] | None
+) -> pd.DataFrame:
+    """Whether a body was at the place before the first sighting, and clear frames without a spot before and after."""
+    visited = np.full(len(table), np.nan)
+    empty = np.full((2, len(table)), np.nan)
+    if cell_um is not None:
+        site = ordered.groupby("candidate_id")["site_id"].first().reindex(table.index)
+        span = zip(site, table["frame_first"].to_numpy(int), table["frame_last"].to_numpy(int), strict=True)
+        for k, (number, first, last) in enumerate(span):
+            gap = cell_um[int(number)]
+            before, after = gap[:first], gap[last + 1 :]
+            # dirt lies anywhere; a migrasome stands where a cell has been
+            if np.isfinite(before).any():
+                visited[k] = float((before <= _VISIT_UM).any())
+            empty[:, k] = [min(int((part > _CLEAR_UM).sum()), _MOST_EMPTY) for part in (before, after)]
+    return pd.DataFrame(
+        {"visited": visited, "empty_before": np.log1p(empty[0]), "empty_after": np.log1p(empty[1])}, index=table.index
+    )
 
 
 def _net(ordered: pd.DataFrame, columns: list[str]) -> pd.DataFrame:

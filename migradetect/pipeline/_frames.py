@@ -17,6 +17,7 @@ from migradetect.fibers import Beads, trace_fibers
 from migradetect.filters import (
     NoiseModel,
     estimate_noise,
+    gaussian,
     local_background,
     quantile,
     remove_hot_pixels,
@@ -92,6 +93,8 @@ class FrameData:
     level: dict[str, tuple[float, float]] = field(default_factory=dict)
     """Background and noise of an empty pixel in this frame, counts, by role."""
     focus: float = float("nan")
+    channels: dict[str, Image] = field(default_factory=dict)
+    """Smoothed channels above the local background, over the noise of an empty pixel; none for a single channel."""
 
 
 @dataclass
@@ -232,7 +235,7 @@ def prepare_frame(movie: Movie, index: int, params: Params, model: MovieModel, b
     weight = outside_bodies(thick, calibration)
     signal = np.zeros(movie.shape_yx, np.float32)
     variance = np.zeros(movie.shape_yx, np.float32)
-    level = {}
+    level, channels = {}, {}
     for role in movie.roles:
         background = local_background(
             raw[role], weight, sigma[role], calibration.px(params.preprocess.background_um / 3)
@@ -242,11 +245,14 @@ def prepare_frame(movie: Movie, index: int, params: Params, model: MovieModel, b
             quantile(sigma[role][weight > 0]) if weight.any() else np.nan,
         )
         if role in model.roles:
-            signal += (raw[role] - background) / model.empty_sigma[role]
+            excess = ((raw[role] - background) / model.empty_sigma[role]).astype(np.float32)
+            signal += excess
             variance += (sigma[role] / model.empty_sigma[role]) ** 2
+            if len(model.roles) > 1:
+                channels[role] = gaussian(excess * weight, calibration.px(model.psf_sigma_um))
     signal *= weight
     detail = anchored_detail((signal / np.sqrt(variance)).astype(np.float32), weight, calibration)
-    frame = FrameData(index, cells, signal, variance, weight, above, detail, level=level)
+    frame = FrameData(index, cells, signal, variance, weight, above, detail, level=level, channels=channels)
     frame.focus = quantile(np.abs(detail), 0.99)
     if before is not None and params.registration.enabled:
         dy, dx, frame.registration_confidence = estimate_shift(before.detail, detail, params.registration, calibration)

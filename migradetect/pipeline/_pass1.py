@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from migradetect.calibration import Calibration
 from migradetect.cells import measure_cells
@@ -16,8 +17,14 @@ from migradetect.movie import Movie
 from migradetect.params import Params
 from migradetect.pipeline._frames import FrameData, FrameResult, MovieModel, Window, detect, prepare_frame
 from migradetect.results import LabelStack
+from migradetect.spots import SpotImage
 
 __all__ = ["Pass1", "place_spots", "run_pass1"]
+
+Array = NDArray[np.float64]
+
+#: Below this a smoothed channel holds noise, units of the noise of a pixel.
+_LEAST_LEVEL = 0.5
 
 
 @dataclass
@@ -32,7 +39,13 @@ class Pass1:
     spots: list[pd.DataFrame] = field(default_factory=list)
 
 
-def run_pass1(movie: Movie, params: Params, model: MovieModel, step: Callable[[int], None]) -> Pass1:
+def run_pass1(
+    movie: Movie,
+    params: Params,
+    model: MovieModel,
+    step: Callable[[int], None],
+    observe: Callable[[SpotImage, pd.DataFrame], None] | None = None,
+) -> Pass1:
     """Bodies, drift, fibers and candidates of every frame.
 
     Parameters
@@ -45,6 +58,8 @@ def run_pass1(movie: Movie, params: Params, model: MovieModel, step: Callable[[i
         Noise and PSF.
     step : callable
         Called with the number of frames done; may raise to stop.
+    observe : callable, optional
+        Called with each averaged frame and its candidates, such as to collect what a judge is trained on.
 
     Returns
     -------
@@ -64,6 +79,8 @@ def run_pass1(movie: Movie, params: Params, model: MovieModel, step: Callable[[i
         frame, image = window.average(centre)
         found = detect(image, params, movie.calibration, model)
         _keep(out, frame, found, movie.calibration)
+        if observe is not None:
+            observe(image, out.spots[-1])
         step(centre + 1)
     return out
 
@@ -105,7 +122,17 @@ def place_spots(found: FrameResult, frame: FrameData, fibers: pd.DataFrame, cali
     spots["fiber_um"] = calibration.um(gap)
     strength = line_strength(found.fibers, found.ridge, calibration)
     spots["line_snr"] = strength[np.rint(y).astype(int), np.rint(x).astype(int)].astype(float)
+    spots["colour"] = _colour(frame, y, x)
     length = np.zeros(int(found.fibers.max()) + 1)
     length[fibers["label"].to_numpy(int)] = fibers["length_um"]
     spots["fiber_length_um"] = length[fiber]
     return spots
+
+
+def _colour(frame: FrameData, y_px: Array, x_px: Array) -> Array:
+    """Logarithm of TSPAN4 over WGA at each place; NaN where either channel is missing."""
+    if not {"tspan4", "wga"} <= set(frame.channels):
+        return np.full(y_px.size, np.nan)
+    row, column = np.rint(y_px).astype(int), np.rint(x_px).astype(int)
+    tspan4, wga = (np.maximum(frame.channels[role][row, column], _LEAST_LEVEL) for role in ("tspan4", "wga"))
+    return np.asarray(np.log(tspan4 / wga), dtype=np.float64)

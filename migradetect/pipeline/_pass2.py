@@ -11,16 +11,17 @@ from numpy.typing import NDArray
 
 from migradetect.calibration import Calibration
 from migradetect.doubles import resolve_doubles
+from migradetect.filters import nearest_label
 from migradetect.linking import OverlapLinker, find_divisions, link_spots, merge_sites
 from migradetect.movie import Movie
 from migradetect.params import Params
 from migradetect.pipeline._pass1 import Pass1
 from migradetect.results import LabelStack
-from migradetect.spot_evidence import spot_log_odds
+from migradetect.spot_evidence import relative_colour, spot_log_odds
 from migradetect.stretches import join_stretches, split_stretches
 from migradetect.tracks import judge, track_features
 
-__all__ = ["Pass2", "accepted_candidates", "judge_sites", "link_candidates", "run_pass2"]
+__all__ = ["Pass2", "accepted_candidates", "judge_sites", "link_candidates", "run_pass2", "site_gaps"]
 
 _COARSE_UM = 0.5
 #: Fibers are lines: widened by this much before their overlap is taken, um.
@@ -69,7 +70,8 @@ def run_pass2(movie: Movie, params: Params, first: Pass1) -> Pass2:
     """
     calibration = movie.calibration
     drift, linked = link_candidates(movie, params, first)
-    linked, judged = judge_sites(linked, params, movie.n_frames, calibration.frame_interval_min)
+    gaps = site_gaps(linked, first.cell_labels, drift, calibration)
+    linked, judged = judge_sites(linked, params, movie.n_frames, calibration.frame_interval_min, gaps)
     cells, cell_lut = _link_cells(first, drift, params, calibration)
     fibers, fiber_lut = _link_fibers(first, drift, cell_lut, calibration)
     return Pass2(drift, cells, cell_lut, fibers, fiber_lut, linked, judged)
@@ -91,14 +93,50 @@ def link_candidates(movie: Movie, params: Params, first: Pass1) -> tuple[NDArray
         Spots with candidate_id, one for each place.
     """
     drift = np.array([[row["drift_y_um"], row["drift_x_um"]] for row in first.frames])
-    linked = link_spots(pd.concat(first.spots, ignore_index=True), params.linking)
+    spots = pd.concat(first.spots, ignore_index=True)
+    linked = link_spots(spots.assign(colour=relative_colour(spots)), params.linking)
     if params.registration.enabled and movie.n_frames > 2:
         drift, linked = _refine_drift(drift, linked)
     return drift, merge_sites(linked)
 
 
+def site_gaps(
+    linked: pd.DataFrame, cell_labels: LabelStack, drift_um: NDArray[np.float64], calibration: Calibration
+) -> dict[int, NDArray[np.float32]]:
+    """Distance of the place of each candidate from the nearest body, in every frame.
+
+    Parameters
+    ----------
+    linked : pandas.DataFrame
+        Spots with candidate_id.
+    cell_labels : LabelStack
+        Bodies, T planes.
+    drift_um : ndarray, shape (T, 2)
+        Stage drift, y and x.
+    calibration : Calibration
+        Pixel size.
+
+    Returns
+    -------
+    dict of int to ndarray, shape (T,)
+        By candidate_id, um; NaN out of the field, inf where there is no body at all.
+    """
+    places = linked.groupby("candidate_id")[["y_stage_um", "x_stage_um"]].median()
+    out = np.full((len(places), len(cell_labels)), np.nan, np.float32)
+    for frame in range(len(cell_labels)):
+        y, x = (calibration.px(places.iloc[:, k].to_numpy(float) + drift_um[frame, k]) for k in (0, 1))
+        height, width = cell_labels.shape_yx
+        inside = (y >= 0) & (x >= 0) & (y <= height - 1) & (x <= width - 1)
+        out[inside, frame] = calibration.um(nearest_label(cell_labels[frame], y[inside], x[inside])[0])
+    return dict(zip(places.index.astype(int).tolist(), out, strict=True))
+
+
 def judge_sites(
-    linked: pd.DataFrame, params: Params, n_frames: int, frame_interval_min: float
+    linked: pd.DataFrame,
+    params: Params,
+    n_frames: int,
+    frame_interval_min: float,
+    gaps: dict[int, NDArray[np.float32]] | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Cut tracks into stretches, judge each, and join again what is one migrasome.
 
@@ -112,6 +150,8 @@ def judge_sites(
         Frames of the movie.
     frame_interval_min : float
         Minutes between frames; NaN for a single frame.
+    gaps : dict of int to ndarray, optional
+        From :func:`site_gaps`; None for a single frame.
 
     Returns
     -------
@@ -122,7 +162,7 @@ def judge_sites(
     """
 
     def judged_of(spots: pd.DataFrame) -> pd.DataFrame:
-        return judge(track_features(spots), params.judge, n_frames, frame_interval_min)
+        return judge(track_features(spots, gaps), params.judge, n_frames, frame_interval_min)
 
     stretches = split_stretches(linked, spot_log_odds(linked))
     judged = judged_of(stretches)

@@ -183,19 +183,22 @@ class World:
         """Centre of a bead in stage coordinates, shape (2,)."""
         return self.network.point(bead.segment, bead.s, self.now)
 
-    def _is_taken(self, bead: Bead) -> bool:
-        """Whether a bead that exists would, once both are full-grown, overlap with a new one."""
+    def _is_taken(self, bead: Bead, places: dict[int, Floats]) -> bool:
+        """Whether a bead that exists would, once both are full-grown, overlap with a new one; `places` is filled."""
         place = self.bead_place(bead)
-        for other in self.beads:
+        for index, other in enumerate(self.beads):
             if other is bead or not other.exists(self.now):
                 continue
+            if index not in places:
+                places[index] = self.bead_place(other)
             reach = 0.5 * (bead.plateau_um + other.plateau_um)
-            if float(np.hypot(*(self.bead_place(other) - place))) < reach:
+            if float(np.hypot(*(places[index] - place))) < reach:
                 return True
         return False
 
     def _tend_beads(self) -> None:
         p, rng = self.params, self.rng
+        places: dict[int, Floats] = {}
         for bead in self.beads:
             if self.now < bead.birth or self.now >= bead.end:
                 continue
@@ -207,7 +210,7 @@ class World:
                     bead.birth, bead.end = bead.birth + shift, bead.end + shift
                     bead.fade_from, bead.leaks_at = bead.fade_from + shift, bead.leaks_at + shift
                     continue
-                if self._is_taken(bead):
+                if self._is_taken(bead, places):
                     # two vesicles can't fill the same space: where one stands no other grows
                     bead.end = self.now
                     continue

@@ -39,6 +39,8 @@ def spots(candidate_id: int = 1, n: int = 20, first: int = 5, **values: float) -
         "inside": -3.0,
         "contains": -3.0,
         "log_odds": 2.0,
+        "picture": 3.0,
+        "colour": 0.5,
         "fiber_um": 0.2,
         "fiber_length_um": 30.0,
         "cell_um": 15.0,
@@ -70,7 +72,31 @@ def test_features_of_a_track_by_hand() -> None:
 def test_every_feature_is_finite_also_from_gaps_and_single_spots() -> None:
     table = pd.concat([spots(1, 1), spots(2, 3, diameter_err_um=np.nan), spots(3, 2, fiber_um=np.inf, cell_um=np.inf)])
     features = track_features(table)[list(FEATURES)]
-    assert np.isfinite(features.to_numpy(float)).all()
+    # who was here before is not known unless it is told
+    history = ["visited", "empty_before", "empty_after"]
+    assert features[history].isna().all(axis=None)
+    assert np.isfinite(features.drop(columns=history).to_numpy(float)).all()
+
+
+def test_history_of_a_place_by_hand() -> None:
+    gaps = np.full(40, 12.0, np.float32)
+    gaps[2:6], gaps[6] = 0.0, 0.7
+    gaps[38:] = np.nan
+    table = pd.concat([spots(1, 20, first=10), spots(2, 20, first=10)]).assign(site_id=lambda t: t["candidate_id"])
+    far = np.full(40, 12.0, np.float32)
+    features = track_features(table, {1: gaps, 2: far})
+    assert features["visited"].tolist() == [1.0, 0.0]
+    # frames 0, 1, 7, 8 and 9 are clear before; 30 to 37 after, and 30 to 39
+    np.testing.assert_allclose(np.expm1(features["empty_before"]), [5, 10])
+    np.testing.assert_allclose(np.expm1(features["empty_after"]), [8, 10])
+    first = track_features(spots(1, 20, first=0).assign(site_id=1), {1: gaps})
+    assert np.isnan(first["visited"].iloc[0])
+
+
+def test_growth_is_the_logarithm_of_late_over_early_size() -> None:
+    table = spots(n=9)
+    table["diameter_um"] = [0.5] * 3 + [0.8] * 3 + [1.0] * 3
+    assert track_features(table)["growth"].iloc[0] == pytest.approx(np.log(2))
 
 
 def test_no_candidates_have_every_column() -> None:

@@ -22,7 +22,11 @@ import pandas as pd
 from boosted_arrays import arrays_of
 from sklearn.ensemble import HistGradientBoostingClassifier
 
+from migradetect.bead_network import bead_log_odds
+from migradetect.movie import Movie
+from migradetect.results import Results
 from migradetect.spot_evidence import SPOT_FEATURES, spot_features
+from migradetect.spots import SpotImage
 from migradetect.stretches import split_stretches
 from migradetect.tracks import FEATURES, track_features
 
@@ -53,9 +57,19 @@ DIRECTIONS = {
     "log_odds": 1,
     "log_odds_best": 1,
     "log_odds_worst": 1,
+    "picture": 1,
+    "colour": 1,
+    "colour_best": 1,
+    "growth": 1,
+    "visited": 1,
+    "empty_before": 1,
 }
 #: Beads per length of fiber, over what the condition draws.
 DENSER = 3.0
+#: Of the candidates that are no beads the network sees this share: most are alike.
+SHARE_OF_OTHERS = 0.35
+#: Conditions of the second simulator begin with this.
+SECOND = "second_"
 FIRST_SEED = 50_000
 NAMED = (
     "typical",
@@ -72,18 +86,16 @@ NAMED = (
 )
 
 
-def candidates_of(condition: str, seed: int, n_frames: int, folder: Path) -> None:
-    """Simulate one movie; write its linked candidates and the true migrasomes."""
-    import cv2
-
-    from migradetect.params import Params
-    from migradetect.pipeline._frames import fit_movie_model
-    from migradetect.pipeline._pass1 import run_pass1
-    from migradetect.pipeline._pass2 import link_candidates
+def _simulated(condition: str, seed: int, n_frames: int) -> tuple[Movie, Results]:
+    """A movie of the project's simulator, or of the second one where the condition says so, and its truth."""
     from migradetect.synthetic import simulate
     from migradetect.synthetic.conditions import simulation_params
 
-    cv2.setNumThreads(1)
+    if condition.startswith(SECOND):
+        from second_simulator import simulate as simulate_second
+
+        kind = condition.removeprefix(SECOND)
+        return simulate_second(kind, seed, **({} if kind == "fixed" else {"n_frames": n_frames}))
     drawn = simulation_params(condition, seed)
     # a movie with more of everything that grows on fibers teaches more; what grows there keeps its proportions
     overrides = {
@@ -93,11 +105,40 @@ def candidates_of(condition: str, seed: int, n_frames: int, folder: Path) -> Non
     if condition != "fixed_frame":
         overrides |= {"n_frames": n_frames, "warmup_min": drawn.warmup_min + 40.0}
     simulation = simulate(condition, seed, **overrides)
-    movie, params = simulation.movie(), Params()
+    return simulation.movie(), simulation.truth
+
+
+def candidates_of(condition: str, seed: int, n_frames: int, folder: Path) -> None:
+    """Simulate one movie; write its linked candidates and the true migrasomes."""
+    import cv2
+
+    from migradetect.bead_network import bead_patches
+    from migradetect.params import Params
+    from migradetect.pipeline._frames import fit_movie_model
+    from migradetect.pipeline._pass1 import run_pass1
+    from migradetect.pipeline._pass2 import link_candidates, site_gaps
+
+    cv2.setNumThreads(1)
+    movie, truth = _simulated(condition, seed, n_frames)
+    params = Params()
     model = fit_movie_model(movie, params)
-    linked = link_candidates(movie, params, run_pass1(movie, params, model, lambda done: None))[1]
+    seen: list[pd.DataFrame] = []
+    patches: list[np.ndarray] = []
+
+    def observe(image: SpotImage, spots: pd.DataFrame) -> None:
+        y, x = spots["y_px"].to_numpy(), spots["x_px"].to_numpy()
+        seen.append(spots[["frame", "y_px", "x_px"]])
+        patches.append(bead_patches(image.snr, image.weight, y, x, movie.calibration).astype(np.float16))
+
+    first = run_pass1(movie, params, model, lambda done: None, observe)
+    drift, linked = link_candidates(movie, params, first)
+    gaps = site_gaps(linked, first.cell_labels, drift, movie.calibration)
+    places = pd.concat(seen, ignore_index=True)
+    row = linked[["frame", "y_px", "x_px"]].merge(places.assign(row=places.index), how="left")["row"].to_numpy(int)
     folder.mkdir(parents=True, exist_ok=True)
-    simulation.truth.migrasomes.to_parquet(folder / "truth.parquet")
+    truth.migrasomes.to_parquet(folder / "truth.parquet")
+    np.save(folder / "patches.npy", np.concatenate(patches)[row])
+    np.savez_compressed(folder / "gaps.npz", site=np.array(list(gaps)), cell_um=np.stack(list(gaps.values())))
     # written last: its presence says that the movie is done
     linked.to_parquet(folder / "linked.parquet")
 
@@ -106,11 +147,11 @@ def load(folder: Path) -> pd.DataFrame:
     """Spots of one movie; `meant` is the true migrasome that a spot stands for (0: none), `counts` whether that counts.
 
     Of several spots at one true migrasome the one of its place and size is meant; the others are doubles, which the
-    judge should refuse.
+    judge should refuse. `apart` is the distance from the nearest true migrasome, over the distance at which it matches.
     """
     linked, truth = (pd.read_parquet(folder / f"{name}.parquet") for name in ("linked", "truth"))
     is_valid = (truth["snr"] >= 2) & (truth["diameter_um"] >= 0.5) & ~truth["is_covered"].astype(bool)
-    linked = linked.reset_index(drop=True).assign(meant=0, counts=False, movie=folder.name)
+    linked = linked.reset_index(drop=True).assign(meant=0, counts=False, apart=np.inf, movie=folder.name)
     for frame, spots in linked.groupby("frame"):
         here = truth[truth["frame"] == frame]
         if here.empty:
@@ -120,6 +161,7 @@ def load(folder: Path) -> pd.DataFrame:
             spots["y_um"].to_numpy()[:, None] - here["y_um"].to_numpy(),
             spots["x_um"].to_numpy()[:, None] - here["x_um"].to_numpy(),
         ) / np.maximum(0.4, diameter / 2)
+        linked.loc[spots.index, "apart"] = distance.min(axis=1)
         found = np.clip(spots["diameter_um"].to_numpy(float)[:, None], 0.1, 9)
         misfit = distance + np.nan_to_num(np.abs(np.log(found / np.clip(diameter, 0.1, 9))), nan=2.0)
         misfit[distance > 1] = np.inf
@@ -131,25 +173,54 @@ def load(folder: Path) -> pd.DataFrame:
     return linked
 
 
+def movie_weight(is_true: pd.Series[bool], movie: pd.Series[str]) -> np.ndarray:
+    """Weight of each row: spots of a track are alike, so a movie counts by the root of how many true ones it has."""
+    return 1 / np.sqrt(is_true.groupby(movie).transform("sum").to_numpy(float) + 50)
+
+
+def fit_network(spots: pd.DataFrame, cache: Path, epochs: int) -> dict[str, np.ndarray]:
+    """Network that tells a bead from whatever else by its surroundings."""
+    from bead_training import train_network
+
+    # what stands near a bead without being meant shows that bead as well: it teaches nothing
+    used = spots[spots["counts"] | (spots["apart"] > 1.5)]
+    used = pd.concat([used[used["counts"]], used[~used["counts"]].sample(frac=SHARE_OF_OTHERS, random_state=0)])
+    used = used.sort_values(["movie", "place"])
+    patches = [np.load(cache / movie / "patches.npy", mmap_mode="r")[rows["place"].to_numpy()] for movie, rows in
+               used.groupby("movie", sort=False)]  # fmt: skip
+    weight = movie_weight(used["counts"], used["movie"]) * np.where(used["counts"], 1.0, 1 / SHARE_OF_OTHERS)
+    return train_network(np.concatenate(patches), used["counts"].to_numpy(bool), weight, epochs)
+
+
+def pictures(spots: pd.DataFrame, cache: Path, network: dict[str, np.ndarray]) -> np.ndarray:
+    """What the network says of each spot; the rows of each movie together."""
+    parts = [
+        bead_log_odds(np.load(cache / str(movie) / "patches.npy")[rows["place"].to_numpy()].astype(np.float32), network)
+        for movie, rows in spots.groupby("movie", sort=False)
+    ]
+    return np.concatenate(parts)
+
+
 def fit_spots(spots: pd.DataFrame, options: argparse.Namespace) -> HistGradientBoostingClassifier:
     """Trees that tell a bead from a line in one averaged frame."""
     used = spots[(spots["meant"] == 0) | spots["counts"]]
-    is_true = used["counts"].to_numpy(bool)
-    # spots of one track are alike: each movie weighs by the root of how many true ones it has
-    of_movie = used["counts"].groupby(used["movie"]).transform("sum").to_numpy(float)
-    weight = 1 / np.sqrt(of_movie + 50)
-    return fit(spot_features(used), is_true, weight, SPOT_FEATURES, options, least=200)
+    weight = movie_weight(used["counts"], used["movie"])
+    return fit(spot_features(used), used["counts"].to_numpy(bool), weight, SPOT_FEATURES, options, least=200)
 
 
-def stretches_of(spots: pd.DataFrame, log_odds: np.ndarray) -> pd.DataFrame:
+def stretches_of(spots: pd.DataFrame, log_odds: np.ndarray, cache: Path) -> pd.DataFrame:
     """Features of the stretches of one movie, with how many of their frames lie on a true migrasome."""
     cut = split_stretches(spots, log_odds)
-    table = track_features(cut)
+    movie = str(spots["movie"].iloc[0])
+    with np.load(cache / movie / "gaps.npz") as stored:
+        gaps = dict(zip(stored["site"].tolist(), stored["cell_um"], strict=True))
+    single = spots["frame"].nunique() == 1
+    table = track_features(cut, None if single else gaps)
     meant = cut[cut["meant"] > 0].groupby(["candidate_id", "meant"])["counts"].agg(["size", "sum"])
     best = meant.sort_values("size").groupby(level=0).last()
     table["n_matched"] = best["size"].reindex(table.index).fillna(0)
     table["n_valid"] = best["sum"].reindex(table.index).fillna(0)
-    table["movie"] = spots["movie"].iloc[0]
+    table["movie"] = movie
     return table.reset_index(names="candidate_id")
 
 
@@ -189,40 +260,55 @@ def fit(
     return model.fit(x[list(names)], is_true, sample_weight=weight / weight.mean())
 
 
-def cross_fitted(spots: pd.DataFrame, options: argparse.Namespace) -> pd.DataFrame:
-    """Stretches of all movies, each cut by trees that have not seen the movie."""
-    from sklearn.model_selection import GroupKFold
+def parts_of(movies: pd.Series[str], n_parts: int) -> np.ndarray:
+    """Part of each row, by movie. The movies of the second simulator are a part of their own, so that what is
+    cross-validated on them comes from the other simulator alone."""
+    names = sorted(set(movies))
+    own = [name for name in names if not name.startswith(SECOND)]
+    part = {name: k % (n_parts - 1) for k, name in enumerate(own)}
+    return movies.map(lambda name: part.get(name, n_parts - 1)).to_numpy(int)
 
-    parts = []
-    for train, test in GroupKFold(4).split(spots, groups=spots["movie"]):
-        model = fit_spots(spots.iloc[train], options)
-        for _, movie in spots.iloc[test].groupby("movie"):
-            parts.append(stretches_of(movie, model.decision_function(spot_features(movie))))
-    return pd.concat(parts, ignore_index=True)
+
+def cross_fitted(spots: pd.DataFrame, options: argparse.Namespace) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Spots with what networks say that have not seen their movie; stretches cut by trees that have not seen it."""
+    spots = spots.sort_values(["movie", "place"]).reset_index(drop=True)
+    part = parts_of(spots["movie"], 3)
+    picture = np.zeros(len(spots))
+    for k in sorted(set(part)):
+        network = fit_network(spots[part != k], options.cache, options.epochs)
+        picture[part == k] = pictures(spots[part == k], options.cache, network)
+    spots["picture"] = picture
+    part = parts_of(spots["movie"], 5)
+    stretches = []
+    for k in sorted(set(part)):
+        model = fit_spots(spots[part != k], options)
+        for _, movie in spots[part == k].groupby("movie"):
+            stretches.append(stretches_of(movie, model.decision_function(spot_features(movie)), options.cache))
+    return spots, pd.concat(stretches, ignore_index=True)
 
 
 def report(table: pd.DataFrame, options: argparse.Namespace) -> None:
     """Cross-validate over movies; print the F1 of detections, frame by frame, at several scores."""
-    from sklearn.model_selection import GroupKFold
-
     used, is_true, weight = examples(table)
     score = np.zeros(len(used))
-    for train, test in GroupKFold(5).split(used, groups=used["movie"]):
-        model = fit(used.iloc[train], is_true[train], weight[train], FEATURES, options)
-        score[test] = model.predict_proba(used[list(FEATURES)].iloc[test])[:, 1]
+    part = parts_of(used["movie"], 5)
+    for k in sorted(set(part)):
+        seen, test = part != k, part == k
+        model = fit(used[seen], is_true[seen], weight[seen], FEATURES, options)
+        score[test] = model.predict_proba(used.loc[test, list(FEATURES)])[:, 1]
     frames, valid = used["n_frames"].to_numpy(float), used["n_valid"].to_numpy(float)
     wrong = np.where(is_true, 0.0, frames)
     condition = used["movie"].str.rsplit("_", n=1).str[0].to_numpy()
     for name in ("all", *sorted(set(condition))):
         here = (condition == name) | (name == "all")
         line = []
-        for least in (0.3, 0.4, 0.5, 0.6, 0.7):
+        for least in (0.3, 0.4, 0.5, 0.6, 0.7, 0.8):
             taken = here & (score >= least)
             right, total = valid[taken].sum(), valid[here].sum()
             precision = right / max(right + wrong[taken].sum(), 1)
             recall = right / max(total, 1)
             line.append(f"{2 * precision * recall / max(precision + recall, 1e-9):.3f}")
-        print(f"{name:15s} F1 of linked candidates at score 0.3 0.4 0.5 0.6 0.7: {' '.join(line)}")
+        print(f"{name:18s} F1 of linked candidates at score 0.3 to 0.8: {' '.join(line)}")
 
 
 def main() -> int:
@@ -232,12 +318,13 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--trees", type=int, default=250)
     parser.add_argument("--leaves", type=int, default=12, help="leaves of a tree")
+    parser.add_argument("--epochs", type=int, default=6, help="passes of the network over its patches")
     parser.add_argument("--cache", type=Path, default=Path("benchmark_output/judge_training"))
     parser.add_argument("--out", type=Path, default=Path("migradetect/data"))
     options = parser.parse_args()
     rng = np.random.default_rng(FIRST_SEED)
-    jobs = [("random", FIRST_SEED + i, int(rng.integers(8, 24))) for i in range(options.movies)]
-    jobs += [(NAMED[i % len(NAMED)], FIRST_SEED + i, 14) for i in range(options.movies // 3)]
+    jobs = [("random", FIRST_SEED + i, int(rng.integers(12, 36))) for i in range(options.movies)]
+    jobs += [(NAMED[i % len(NAMED)], FIRST_SEED + i, 24) for i in range(options.movies // 3)]
     folders = [options.cache / f"{job[0]}_{job[1]}" for job in jobs]
     start = time.perf_counter()
     with ProcessPoolExecutor(options.workers) as pool:
@@ -249,13 +336,15 @@ def main() -> int:
         for future in as_completed(waiting):
             future.result()
             print(f"{waiting[future].name}: {time.perf_counter() - start:.0f} s", file=sys.stderr)
-    spots = pd.concat([load(folder) for folder in folders], ignore_index=True)
-    table = cross_fitted(spots, options)
+    spots = pd.concat([load(folder).reset_index(names="place") for folder in folders], ignore_index=True)
+    options.out.mkdir(parents=True, exist_ok=True)
+    spots, table = cross_fitted(spots, options)
     report(table, options)
     used, is_true, weight = examples(table)
-    options.out.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(options.out / "spots.npz", **arrays_of(fit_spots(spots, options), SPOT_FEATURES))
     np.savez_compressed(options.out / "judge.npz", **arrays_of(fit(used, is_true, weight, FEATURES, options), FEATURES))
+    # the trees have learned how far to trust a network that has not seen the movie; the shipped one has seen them all
+    np.savez_compressed(options.out / "beads.npz", **fit_network(spots, options.cache, options.epochs))
     print(f"{len(table)} candidates of {table['movie'].nunique()} movies -> {options.out}")
     return 0
 

@@ -1,0 +1,147 @@
+"""How much the surroundings of a candidate look like a bead: a small convolutional network on patches fixed in um.
+
+Single numbers (roundness, ratios of brightness) lose what a human sees at a glance: a thickening of a fiber, two beads
+in a row, a ring, a kink. The network sees the averaged frame around the candidate, resampled to a fixed step in um and
+in units of the noise, so that it does not depend on camera or pixel size. Its answer is one more piece of evidence; the
+trees of :mod:`migradetect.spot_evidence` weigh it against the others.
+
+The weights are plain number arrays, trained by ``workflows/benchmark/train_judge.py``. Nothing but numpy is needed to
+apply them. Layers: three times a 3 x 3 convolution (LeCun et al. 1998, doi:10.1109/5.726791) with rectification, the
+largest of each 2 x 2 after the first and third; a fourth convolution; the mean over the patch and the centre; two dense
+layers.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from importlib import resources
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from migradetect.calibration import Calibration
+
+__all__ = ["PATCH_PX", "PATCH_STEP_UM", "bead_log_odds", "bead_patches", "load_network"]
+
+Image = NDArray[np.float32]
+Weights = dict[str, NDArray[np.float32]]
+
+#: Samples along the edge of a patch, and their distance, um: 4.2 um are seen, a large migrasome and what leads to it.
+PATCH_PX, PATCH_STEP_UM = 28, 0.15
+#: Patches that go through the network at once: few enough for the cache, enough for the matrix product.
+_BATCH = 128
+#: Noise units, per sample, at which brightness begins to count by its logarithm.
+_SOFT_SNR = 3.0
+#: Logits beyond this say no more.
+_MOST = 8.0
+
+
+def bead_patches(snr: Image, weight: Image, y_px: NDArray[np.float64], x_px: NDArray[np.float64],
+                 calibration: Calibration) -> Image:  # fmt: skip
+    """Surroundings of each candidate at a fixed step.
+
+    Parameters
+    ----------
+    snr : ndarray, shape (Y, X)
+        Averaged frame with white noise of standard deviation 1; 0 inside bodies.
+    weight : ndarray, shape (Y, X)
+        1 outside bodies, 0 inside.
+    y_px, x_px : ndarray, shape (N,)
+        Centres.
+    calibration : Calibration
+        Pixel size.
+
+    Returns
+    -------
+    ndarray, shape (N, 3, 28, 28)
+        Brightness relative to the centre and the empty dish; logarithmic brightness over the noise; the open dish.
+    """
+    step_px = float(calibration.px(PATCH_STEP_UM))
+    # where samples are wider than pixels each stands for the pixels around it
+    if step_px > 1.3:
+        snr = np.asarray(cv2.GaussianBlur(snr, (0, 0), 0.4 * step_px), dtype=np.float32)
+    # noise of a sample, which holds more or fewer photons than a pixel
+    snr = np.asarray(snr * np.float32(step_px), dtype=np.float32)
+    offset = (np.arange(PATCH_PX) - (PATCH_PX - 1) / 2) * step_px
+    rows = np.repeat(offset, PATCH_PX)
+    columns = np.tile(offset, PATCH_PX)
+    out = np.empty((len(y_px), 3, PATCH_PX * PATCH_PX), np.float32)
+    # OpenCV takes at most 32767 rows at once
+    for start in range(0, len(y_px), 8192):
+        part = slice(start, start + 8192)
+        y = np.asarray(y_px[part, None] + rows, np.float32)
+        x = np.asarray(x_px[part, None] + columns, np.float32)
+        out[part, 1] = cv2.remap(snr, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
+        out[part, 2] = cv2.remap(weight, x, y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
+    bright = out[:, 1].reshape(-1, PATCH_PX, PATCH_PX)
+    middle = PATCH_PX // 2
+    centre = bright[:, middle - 2 : middle + 2, middle - 2 : middle + 2].mean(axis=(1, 2))
+    empty = np.quantile(out[:, 1], 0.2, axis=1).astype(np.float32) if len(out) else np.zeros(0, np.float32)
+    height = np.maximum(centre - empty, 1.0)
+    out[:, 0] = np.clip((out[:, 1] - empty[:, None]) / height[:, None], -0.5, 2.0) * out[:, 2]
+    out[:, 1] = np.arcsinh(out[:, 1] / _SOFT_SNR) / 3
+    return out.reshape(-1, 3, PATCH_PX, PATCH_PX)
+
+
+@lru_cache(maxsize=1)
+def load_network() -> Weights:
+    """Weights of the shipped network.
+
+    Returns
+    -------
+    dict of str to ndarray
+        ``conv<k>`` (out, in, 3, 3) and ``conv<k>_bias`` for k from 1 to 4; ``dense<k>`` (out, in) and ``dense<k>_bias``
+        for k of 1 and 2.
+    """
+    place = resources.files("migradetect") / "data" / "beads.npz"
+    with resources.as_file(place) as path, np.load(path, allow_pickle=False) as stored:
+        return {name: stored[name].astype(np.float32) for name in stored.files}
+
+
+def bead_log_odds(patches: Image, weights: Weights) -> NDArray[np.float64]:
+    """Log-odds of each patch to show a bead at its centre.
+
+    Parameters
+    ----------
+    patches : ndarray, shape (N, 3, 28, 28)
+        From :func:`bead_patches`.
+    weights : dict of str to ndarray
+        From :func:`load_network`.
+
+    Returns
+    -------
+    ndarray, shape (N,)
+        -8 to 8.
+    """
+    out = np.empty(len(patches))
+    for start in range(0, len(patches), _BATCH):
+        # channels last: a convolution is then one matrix product
+        x = np.ascontiguousarray(patches[start : start + _BATCH].transpose(0, 2, 3, 1))
+        x = _halved(_convolved(x, weights, 1))
+        x = _convolved(x, weights, 2)
+        x = _halved(_convolved(x, weights, 3))
+        x = _convolved(x, weights, 4)
+        middle = x.shape[1] // 2
+        x = np.concatenate([x.mean(axis=(1, 2)), x[:, middle, middle]], axis=1)
+        x = np.maximum(x @ weights["dense1"].T + weights["dense1_bias"], 0)
+        out[start : start + _BATCH] = (x @ weights["dense2"].T + weights["dense2_bias"])[:, 0]
+    return np.clip(out, -_MOST, _MOST)
+
+
+def _convolved(x: Image, weights: Weights, k: int) -> Image:
+    """3 x 3 convolution with zeros around, and rectification; shape (N, Y, X, channels)."""
+    kernel = weights[f"conv{k}"]
+    n, height, width, channels = x.shape
+    padded = np.zeros((n, height + 2, width + 2, channels), np.float32)
+    padded[:, 1:-1, 1:-1] = x
+    views = [padded[:, dy : dy + height, dx : dx + width] for dy in range(3) for dx in range(3)]
+    columns = np.concatenate(views, axis=3).reshape(-1, 9 * channels)
+    flat = kernel.transpose(2, 3, 1, 0).reshape(9 * channels, -1)
+    return np.asarray(np.maximum(columns @ flat + weights[f"conv{k}_bias"], 0).reshape(n, height, width, -1))
+
+
+def _halved(x: Image) -> Image:
+    """Largest of each 2 x 2."""
+    n, height, width, channels = x.shape
+    return np.asarray(x.reshape(n, height // 2, 2, width // 2, 2, channels).max(axis=(2, 4)))
