@@ -48,7 +48,7 @@ Labels = NDArray[np.int32]
 
 #: Pixels this close to a body outline hold its blurred edge; they are left out of spots and fibers, um.
 EDGE_UM = 0.25
-#: PSF where the movie shows no fibers to measure it on, um (FWHM 0.27: 1.3 NA at 560 nm, with some spherical error).
+#: PSF of a good objective, um (FWHM 0.27: 1.3 NA at 560 nm, with some spherical error).
 DEFAULT_PSF_SIGMA_UM = 0.115
 #: Fewest neighbourhoods with lines that tell the PSF.
 _MIN_WIDTHS = 6
@@ -136,13 +136,16 @@ def fit_movie_model(movie: Movie, params: Params) -> MovieModel:
     )
     measured = np.isfinite(psf)
     if not measured:
-        width = _psf_and_pixel([_line_widths(movie, index, params, model) for index in indices])
-        if np.isfinite(width):
+        width = _psf_and_pixel([_line_widths(_averaged(movie, i, 0, params, model), i, pixel) for i in indices])
+        if not np.isfinite(width) and movie.n_frames > 1:
+            # fibers too dim to be read in one frame are read in the average of registered ones
+            width = _psf_and_pixel([_line_widths(_averaged(movie, i, 2, params, model), i, pixel) for i in indices])
+        measured = bool(np.isfinite(width))
+        if measured:
             # the pixel's own box is part of every template already
             psf = float(np.clip(np.sqrt(max(width**2 - pixel**2 / 12, 0.05**2)), 0.06, 0.35))
-            measured = True
         else:
-            psf = DEFAULT_PSF_SIGMA_UM
+            psf = _usual_psf_um(pixel)
     return MovieModel(roles, noise, sigma, level, psf, measured, ProfileLibrary.build(pixel, psf))
 
 
@@ -160,21 +163,37 @@ def _empty_level(image: Image) -> float:
 Widths = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
-def _line_widths(movie: Movie, index: int, params: Params, model: MovieModel) -> list[Widths]:
-    """Widths of the lines in one frame and their errors in um, for each of the thresholds.
+def _usual_psf_um(pixel_um: float) -> float:
+    """Sigma of the PSF where nothing tells it: between that of a good objective and that of one that fits the pixels.
+
+    Cameras are matched to objectives, so that a pixel is about as wide as sigma; larger pixels go with lower apertures.
+    """
+    return float(np.clip(np.sqrt(DEFAULT_PSF_SIGMA_UM * 1.1 * pixel_um), 0.09, 0.3))
+
+
+def _averaged(movie: Movie, index: int, half: int, params: Params, model: MovieModel) -> SpotImage:
+    """One frame averaged with `half` registered neighbours on either side."""
+    window = Window(half)
+    before = None
+    for one in range(max(0, index - half), min(movie.n_frames, index + half + 1)):
+        before = prepare_frame(movie, one, params, model, before)
+        window.push(before)
+    return window.average(index)[1]
+
+
+def _line_widths(image: SpotImage, seed: int, pixel_um: float) -> list[Widths]:
+    """Widths of the lines in one image and their errors in um, for each of the thresholds.
 
     Crests are chosen in one image and their widths are read in another with independent noise: x + t n and x - n / t,
     where n is fresh noise of the same variance as that of x (data fission, Leiner et al. 2023,
     doi:10.1080/01621459.2023.2270748). A crest that noise has made stands in the first one only.
     """
-    frame = prepare_frame(movie, index, params, model, None)
-    sigma = np.sqrt(frame.variance)
-    fresh = sigma * np.random.default_rng(index).standard_normal(sigma.shape, dtype=np.float32)
-    chosen = ((frame.signal + _FISSION * fresh) / (sigma * np.sqrt(1 + _FISSION**2))).astype(np.float32)
-    response, along, angle = ridge_response(chosen, frame.weight, max(movie.calibration.px(0.13), 0.9))
-    read = (frame.signal - fresh / _FISSION).astype(np.float32)
-    pixel = movie.calibration.pixel_size_um
-    return [ridge_widths_um(read, response, along, angle, pixel, snr) for snr in _CREST_SNR]
+    sigma = np.sqrt(image.variance)
+    fresh = sigma * np.random.default_rng(seed).standard_normal(sigma.shape, dtype=np.float32)
+    chosen = ((image.signal + _FISSION * fresh) / (sigma * np.sqrt(1 + _FISSION**2))).astype(np.float32)
+    response, along, angle = ridge_response(chosen, image.weight, max(0.13 / pixel_um, 0.9))
+    read = (image.signal - fresh / _FISSION).astype(np.float32)
+    return [ridge_widths_um(read, response, along, angle, pixel_um, snr) for snr in _CREST_SNR]
 
 
 def _psf_and_pixel(frames: list[list[Widths]]) -> float:

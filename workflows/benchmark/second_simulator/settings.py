@@ -109,7 +109,7 @@ class Settings:
 
 
 class _Dice:
-    """Draws from uniform and log-uniform ranges; ``spread`` widens each range about its middle for ``mixed``."""
+    """Draws from uniform and log-uniform ranges."""
 
     def __init__(self, rng: np.random.Generator) -> None:
         self.rng = rng
