@@ -13,7 +13,7 @@ from skimage.measure import regionprops
 
 from migradetect.calibration import Calibration
 from migradetect.results import LABEL_NAMES, LabelStack, Results
-from migradetect.synthetic.arm_truth import ArmTruth
+from migradetect.synthetic.arm_truth import REACH_UM, ArmTruth
 from migradetect.synthetic.camera import Camera
 from migradetect.synthetic.fiber_truth import FiberTracker, SeenFiber, fibers_by_segment
 from migradetect.synthetic.migrasomes import Bead
@@ -198,7 +198,9 @@ class TruthRecorder:
             at = (min(max(at[0], 0), self.params.height_px - 1), min(max(at[1], 0), self.params.width_px - 1))
             fiber = next((fiber_at[s] for s in self._segments(bead, world) if s in fiber_at), None)
             is_covered = bool(scene.footprint[at] > 0)
-            if not is_covered:
+            # where the border cuts off the surroundings nobody can count arms
+            reach = 0.5 * diameter + REACH_UM
+            if not is_covered and self._in_field(y - reach, x - reach) and self._in_field(y + reach, x + reach):
                 self.arms.add(base["frame"], index + 1, place, diameter, scene.pieces)
             tspan4, wga, snr = self._signals(scene, patch, variance)
             self.rows["migrasomes"].append(

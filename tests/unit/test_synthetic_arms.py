@@ -124,3 +124,15 @@ def test_truth_of_a_movie_is_what_is_there_and_keeps_where_it_was_drawn() -> Non
     assert set(tracks["location"].dropna()) == {"tip", "shaft", "branch"}
     one_each = rows.merge(tracks[["migrasome_id", "location"]], on="migrasome_id")
     assert one_each["location_x"].equals(one_each["location_y"])
+
+
+def test_surroundings_that_the_border_cuts_off_are_not_counted() -> None:
+    rich = {"migrasomes_per_100um": 20.0, "n_tails": 4.0, "cell_density_per_mm2": 900.0}
+    size = {"height_px": 200, "width_px": 200, "n_frames": 1, "pixel_size_um": 0.2, "warmup_min": 200.0}
+    rows = simulate("clean", 0, **rich, **size).truth.migrasomes
+    place = rows[["y_um", "x_um"]].to_numpy()
+    gap = np.minimum(place.min(axis=1), 40.0 - place.max(axis=1)) - rows["diameter_um"].to_numpy() / 2
+    at_border = gap < REACH_UM - 0.2
+    assert at_border.sum() > 1
+    assert rows["location"][at_border].isna().all()
+    assert rows["location"][~at_border].notna().mean() > 0.5
