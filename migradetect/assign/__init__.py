@@ -6,7 +6,7 @@ along the fiber to the rear of a cell tells. Each pair of a migrasome and a cell
 given a probability; per migrasome the cell with the highest one is taken, or none.
 """
 
-from migradetect.assign._arms import ArmReader
+from migradetect.assign._arms import UNKNOWN_ARMS, ArmReader
 from migradetect.assign._decide import choose_parents, learned_probability, rule_probability
 from migradetect.assign._location import location_from_arms
 from migradetect.assign._motion import rear_directions
@@ -15,6 +15,7 @@ from migradetect.assign._pairs import FEATURES, TRAIL_WINDOW_MIN, pair_features
 __all__ = [
     "FEATURES",
     "TRAIL_WINDOW_MIN",
+    "UNKNOWN_ARMS",
     "ArmReader",
     "choose_parents",
     "learned_probability",

@@ -8,13 +8,17 @@ from numpy.typing import NDArray
 
 from migradetect.calibration import Calibration
 
-__all__ = ["ArmReader"]
+__all__ = ["UNKNOWN_ARMS", "ArmReader"]
 
 Array = NDArray[np.float64]
 Image = NDArray[np.float32]
 
 _N_ANGLES = 72
 _DEGREES = 360 / _N_ANGLES
+#: Number of arms where the border of the field cuts off a part of the surroundings.
+UNKNOWN_ARMS = -1
+#: This many arms are a branch, however many more there are out of view.
+_BRANCH_ARMS = 3
 #: Places along a ray, um from the rim: what is seen within 1 um counts, nearer than 0.1 um lies the blur of the rim.
 _FROM_RIM_UM = np.arange(0.1, 1.01, 0.1)
 #: A line is brighter than what lies this far on either side, um: beyond the PSF, before the next fiber.
@@ -27,8 +31,8 @@ _LEAN = np.linspace(-0.25, 0.25, 7)
 _N_PARTS = 3
 #: Fewest noise units of an arm, and least share of the strongest arm: fibers at a site differ by a factor of a few.
 _LEAST_SNR, _LEAST_SHARE = 2.0, 0.15
-#: Arms closer than this are one, degrees.
-_APART_DEG = 35.0
+#: Arms closer than this run into one another, degrees: at 1 um from the rim they are about two PSF widths apart.
+_APART_DEG = 30.0
 #: Most arms worth telling apart.
 _MOST_ARMS = 6
 #: Frames are averaged from this long before the first sighting to this long after it, min: the fibers of the time of
@@ -74,6 +78,8 @@ class ArmReader:
         self._from, self._to = np.asarray(first_seen) - before, np.asarray(first_seen) + after
         self._total = np.zeros((self._y_um.size, _FROM_RIM_UM.size, _N_ANGLES), np.float32)
         self._count = np.zeros_like(self._total)
+        self._is_whole = np.zeros(self._y_um.size, bool)
+        self._is_cut = np.zeros(self._y_um.size, bool)
 
     def read(self, frame: int, snr: Image, weight: Image, drift_um: tuple[float, float]) -> None:
         """Add a frame.
@@ -96,6 +102,11 @@ class ArmReader:
         radii = self._radii_um[near][:, :, None]
         y = self._calibration.px(self._y_um[near, None, None] + drift_um[0] + radii * np.sin(angle))
         x = self._calibration.px(self._x_um[near, None, None] + drift_um[1] + radii * np.cos(angle))
+        height, width = snr.shape
+        in_field = (y >= -0.5) & (y < height - 0.5) & (x >= -0.5) & (x < width - 0.5)
+        whole = in_field.all(axis=(1, 2))
+        self._is_whole[near] |= whole
+        self._is_cut[near] |= ~whole
         flat = (near.size, _FROM_RIM_UM.size * _N_ANGLES)
         places = np.asarray(x.reshape(flat), np.float32), np.asarray(y.reshape(flat), np.float32)
         open_dish = cv2.remap(weight, *places, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
@@ -105,8 +116,16 @@ class ArmReader:
         self._count[near] += use
 
     def count(self) -> NDArray[np.int64]:
-        """Arms at each site, shape (N,); 0 where none can be seen."""
-        return np.array([self._count_at(i) for i in range(self._y_um.size)], np.int64)
+        """Arms at each site, shape (N,).
+
+        Returns
+        -------
+        ndarray of int, shape (N,)
+            0 where none can be seen; :data:`UNKNOWN_ARMS` where the border cuts off a part of the surroundings in all
+            frames and what is in view does not make a branch yet.
+        """
+        arms = np.array([self._count_at(i) for i in range(self._y_um.size)], np.int64)
+        return np.where(self._is_cut & ~self._is_whole & (arms < _BRANCH_ARMS), UNKNOWN_ARMS, arms)
 
     def _count_at(self, i: int) -> int:
         looks = self._count[i]

@@ -108,7 +108,7 @@ def draw_bead(
     segment, s : int, float
         Place on the fiber network.
     location : str
-        tip, branch or shaft.
+        tip, branch or shaft: what the fiber is like there when it is laid. What can be seen at birth may differ.
     cell_id : int
         Cell that leaves it.
     laid_at : float

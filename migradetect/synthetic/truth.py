@@ -13,6 +13,7 @@ from skimage.measure import regionprops
 
 from migradetect.calibration import Calibration
 from migradetect.results import LABEL_NAMES, LabelStack, Results
+from migradetect.synthetic.arm_truth import REACH_UM, ArmTruth
 from migradetect.synthetic.camera import Camera
 from migradetect.synthetic.fiber_truth import FiberTracker, SeenFiber, fibers_by_segment
 from migradetect.synthetic.migrasomes import Bead
@@ -50,6 +51,7 @@ class TruthRecorder:
         shape = (params.height_px, params.width_px)
         self.labels = {name: LabelStack(shape) for name in LABEL_NAMES}
         self.fibers = FiberTracker(params.pixel_size_um, shape)
+        self.arms = ArmTruth(params.frame_interval_min)
         self.rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
         self.sightings: dict[tuple[str, int], list[dict[str, Any]]] = defaultdict(list)
         self.kept: dict[int, Bead] = {}
@@ -195,6 +197,11 @@ class TruthRecorder:
             at = (round(self.calibration.px(y)), round(self.calibration.px(x)))
             at = (min(max(at[0], 0), self.params.height_px - 1), min(max(at[1], 0), self.params.width_px - 1))
             fiber = next((fiber_at[s] for s in self._segments(bead, world) if s in fiber_at), None)
+            is_covered = bool(scene.footprint[at] > 0)
+            # where the border cuts off the surroundings nobody can count arms
+            reach = 0.5 * diameter + REACH_UM
+            if not is_covered and self._in_field(y - reach, x - reach) and self._in_field(y + reach, x + reach):
+                self.arms.add(base["frame"], index + 1, place, diameter, scene.pieces)
             tspan4, wga, snr = self._signals(scene, patch, variance)
             self.rows["migrasomes"].append(
                 base
@@ -209,12 +216,11 @@ class TruthRecorder:
                     "diameter_um": diameter,
                     "diameter_err_um": 0.0,
                     "snr": snr,
-                    "location": bead.location,
                     "is_on_fiber": fiber is not None,
                     "is_attached": fiber is not None and fiber.is_attached,
                     "distance_to_cell_um": np.nan if distance is None else self.calibration.um(float(distance[at])),
                     "is_measured": True,
-                    "is_covered": bool(scene.footprint[at] > 0),
+                    "is_covered": is_covered,
                     "score": 1.0,
                     "is_shell": bead.is_shell,
                 }
@@ -289,6 +295,8 @@ class TruthRecorder:
             if row["cell_id"] not in observed:
                 # its cell was never in view, so nobody could name it
                 row["cell_id"] = None
+        for row in rows.get("migrasomes", []):
+            row["location"] = self.arms.location(row["migrasome_id"])
         rows["tracks"] = track_rows(self.movie_id, self.kept, rows.get("migrasomes", []), observed, self.params)
         rows["candidates"] = candidate_rows(self.movie_id, self.sightings)
         tables = {name: conform_table(name, pd.DataFrame(found)) for name, found in rows.items() if found}

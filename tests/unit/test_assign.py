@@ -11,6 +11,7 @@ from scipy import ndimage as ndi
 
 from migradetect.assign import (
     FEATURES,
+    UNKNOWN_ARMS,
     ArmReader,
     choose_parents,
     learned_probability,
@@ -283,6 +284,7 @@ def test_parent_is_one_of_the_cells_and_its_confidence_a_probability(
         (2, True, "shaft"),
         (3, True, "branch"),
         (5, False, "branch"),
+        (UNKNOWN_ARMS, True, None),
     ],
 )
 def test_location_follows_the_number_of_arms(arms: int, is_on_fiber: bool, location: str | None) -> None:
@@ -375,6 +377,30 @@ def test_arm_under_a_body_is_not_seen_and_nothing_is_seen_of_a_covered_site() ->
     weight[:, :62] = 0
     assert count(image, weight=weight) == 1
     assert count(image, weight=np.zeros(ARMS_SHAPE, np.float32)) == 0
+
+
+def count_at_border(n_arms: int, gap_px: int, drift_px: float = 0.0) -> int:
+    """Arms at a site so far from the left border of the field."""
+    image = fibers_to(*RAYS[n_arms]) + bead(0.8)
+    cut = int(HERE[1]) - gap_px
+    reader = ArmReader(
+        np.array([HERE[0] * 0.14]), np.array([gap_px * 0.14]), np.array([0.8]), np.array([2]), Calibration(0.14, 120.0)
+    )
+    for frame in range(8):
+        # the stage moves the site away from the border
+        away = round(frame * drift_px)
+        seen = image[:, cut - away : cut - away + 60].astype(np.float32)
+        reader.read(frame, seen, np.ones_like(seen), (0.0, away * 0.14))
+    return int(reader.count()[0])
+
+
+def test_arms_out_of_the_field_are_unknown_not_absent() -> None:
+    assert count_at_border(2, gap_px=30) == 2
+    assert count_at_border(2, gap_px=6) == UNKNOWN_ARMS
+    # three in view are a branch, whatever lies beyond the border
+    assert count_at_border(4, gap_px=4) == 3
+    # once the whole circle came into view it can be counted
+    assert count_at_border(2, gap_px=6, drift_px=2.0) == 2
 
 
 def test_only_frames_around_the_first_sighting_tell() -> None:
