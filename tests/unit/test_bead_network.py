@@ -24,10 +24,10 @@ def patches_of(image: np.ndarray, pixel_um: float) -> np.ndarray:
 
 
 def test_patch_is_the_same_thing_at_any_pixel_size() -> None:
-    fine, coarse = (patches_of(drawn(px, 1.2, 60.0, 10.0) * px / 0.15, px)[0] for px in (0.14, 0.2))
+    fine, coarse = (patches_of(drawn(px, 1.2, 60.0, 40.0) * px / 0.15, px)[0] for px in (0.14, 0.2))
     assert fine.shape == (3, PATCH_PX, PATCH_PX)
     assert np.abs(fine[0] - coarse[0]).mean() < 0.03
-    assert np.abs(fine[0] - np.rot90(fine[0])).mean() > 0.05, "test invalid: nothing to tell apart"
+    assert np.abs(fine[0] - np.rot90(fine[0])).mean() > 0.04, "test invalid: nothing to tell apart"
 
 
 def test_patch_tells_what_is_hidden_and_leaves_the_image_alone() -> None:
