@@ -145,7 +145,7 @@ class CellParams(StageParams):
         "cut in pieces.",
     )
     hold_neck: float = Field(
-        0.55, gt=0, le=1, description="The same for what was one cell in the frame before, as when a cell divides."
+        0.6, gt=0, le=1, description="The same for what was one cell in the frame before, as when a cell divides."
     )
     split_edge: float = Field(
         2.0,
