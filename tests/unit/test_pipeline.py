@@ -12,6 +12,7 @@ from migradetect.errors import AxesError, CancelledError
 from migradetect.movie import Movie
 from migradetect.params import JudgeParams, Params
 from migradetect.pipeline import analyze, preview
+from migradetect.pipeline._frames import fit_movie_model
 from migradetect.results import LABEL_NAMES, MOVIE_TABLES, Results
 from migradetect.synthetic import Simulation, simulate
 from migradetect.tables import validate_table
@@ -250,3 +251,20 @@ def test_preview_of_an_empty_movie_is_empty() -> None:
     shown = preview(from_array(constant_and_noise()), RULES, 2)
     assert shown.spots.empty
     assert shown.cells.max() == 0
+
+
+def test_psf_of_a_dim_movie_is_read_from_averaged_frames() -> None:
+    psf_um, pixel_um = 0.24, 0.16
+    rng = np.random.default_rng(4)
+    y, x = np.mgrid[:220, :220] * pixel_um
+    lines = sum(
+        np.exp(-((y - slope * x - offset) ** 2) / (1 + slope**2) / (2 * psf_um**2))
+        for slope, offset in ((0.2, 3), (0.2, 9), (-0.3, 20), (-0.3, 28), (0.1, 14), (0.4, 18))
+    )
+    frames = [rng.poisson(100 + 25 * lines) for _ in range(9)]
+    movie = Movie.from_array(np.array(frames, np.uint16)[:, np.newaxis], Calibration(pixel_um, 120.0), ("wga",), "m")
+    single = Movie.from_array(np.array(frames[:1], np.uint16)[:, np.newaxis], movie.calibration, ("wga",), "single")
+    assert not fit_movie_model(single, Params()).is_psf_measured, "test invalid: one frame is enough"
+    model = fit_movie_model(movie, Params())
+    assert model.is_psf_measured
+    assert model.psf_sigma_um == pytest.approx(psf_um, rel=0.15)
