@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from migradetect.calibration import Calibration
 from migradetect.cells import measure_cells
@@ -20,11 +19,6 @@ from migradetect.results import LabelStack
 from migradetect.spots import SpotImage
 
 __all__ = ["Pass1", "place_spots", "run_pass1"]
-
-Array = NDArray[np.float64]
-
-#: Below this a smoothed channel holds noise, units of the noise of a pixel.
-_LEAST_LEVEL = 0.5
 
 
 @dataclass
@@ -122,17 +116,9 @@ def place_spots(found: FrameResult, frame: FrameData, fibers: pd.DataFrame, cali
     spots["fiber_um"] = calibration.um(gap)
     strength = line_strength(found.fibers, found.ridge, calibration)
     spots["line_snr"] = strength[np.rint(y).astype(int), np.rint(x).astype(int)].astype(float)
-    spots["colour"] = _colour(frame, y, x)
+    colour = frame.colour
+    spots["colour"] = np.nan if colour is None else colour[np.rint(y).astype(int), np.rint(x).astype(int)].astype(float)
     length = np.zeros(int(found.fibers.max()) + 1)
     length[fibers["label"].to_numpy(int)] = fibers["length_um"]
     spots["fiber_length_um"] = length[fiber]
     return spots
-
-
-def _colour(frame: FrameData, y_px: Array, x_px: Array) -> Array:
-    """Logarithm of TSPAN4 over WGA at each place; NaN where either channel is missing."""
-    if not {"tspan4", "wga"} <= set(frame.channels):
-        return np.full(y_px.size, np.nan)
-    row, column = np.rint(y_px).astype(int), np.rint(x_px).astype(int)
-    tspan4, wga = (np.maximum(frame.channels[role][row, column], _LEAST_LEVEL) for role in ("tspan4", "wga"))
-    return np.asarray(np.log(tspan4 / wga), dtype=np.float64)
