@@ -37,8 +37,9 @@ _SOFT_SNR = 3.0
 _MOST = 8.0
 
 
-def bead_patches(snr: Image, weight: Image, y_px: NDArray[np.float64], x_px: NDArray[np.float64],
-                 calibration: Calibration) -> Image:  # fmt: skip
+def bead_patches(
+    snr: Image, weight: Image, y_px: NDArray[np.float64], x_px: NDArray[np.float64], calibration: Calibration
+) -> Image:
     """Surroundings of each candidate at a fixed step.
 
     Parameters
