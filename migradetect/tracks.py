@@ -166,15 +166,18 @@ def track_features(linked: pd.DataFrame, cell_um: dict[int, NDArray[np.float32]]
     return out
 
 
+def _thirds(ordered: pd.DataFrame) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Rows in the first third of each track, and in the last; one row at least in either."""
+    by = ordered.groupby("candidate_id")["frame"]
+    n, rank = by.transform("size").to_numpy(int), by.cumcount().to_numpy(int)
+    third = np.maximum(n // 3, 1)
+    return rank < third, rank >= n - third
+
+
 def _growth(ordered: pd.DataFrame) -> pd.Series[float]:
     """Logarithm of the diameter in the last third of each track over that in the first."""
-    size = ordered.groupby("candidate_id")["frame"].transform("size").to_numpy(int)
-    rank = ordered.groupby("candidate_id").cumcount().to_numpy(int)
-    third = np.maximum(size // 3, 1)
     log = np.log(ordered["diameter_um"].clip(0.1, 6))
-    first, last = (
-        log[where].groupby(ordered["candidate_id"][where]).median() for where in (rank < third, rank >= size - third)
-    )
+    first, last = (log[part].groupby(ordered["candidate_id"][part]).median() for part in _thirds(ordered))
     return (last - first).fillna(0.0).clip(-2, 2)
 
 
@@ -201,10 +204,7 @@ def _around_life(
 
 def _net(ordered: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
     """Displacement of each candidate from the first third to the last third of its track."""
-    by = ordered.groupby("candidate_id")["frame"]
-    n, rank = by.transform("size"), by.cumcount()
-    third = (n // 3).clip(lower=1)
-    first, last = (ordered[part].groupby("candidate_id")[columns].mean() for part in (rank < third, rank >= n - third))
+    first, last = (ordered[part].groupby("candidate_id")[columns].mean() for part in _thirds(ordered))
     return last - first
 
 

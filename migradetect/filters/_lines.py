@@ -35,6 +35,20 @@ def _median(parts: NDArray[np.float64], m: int) -> float:  # pragma: no cover (n
 
 
 @njit(cache=True, nogil=True)
+def _crests(response: Image, angle: Image) -> NDArray[np.bool_]:  # pragma: no cover (numba)
+    """Pixels with no more response on either side, across the line."""
+    height, width = response.shape
+    crest = np.zeros((height, width), np.bool_)
+    for y in range(2, height - 2):
+        for x in range(2, width - 2):
+            v = response[y, x]
+            if v > 0:
+                s, c = np.sin(angle[y, x]), np.cos(angle[y, x])
+                crest[y, x] = bilinear(response, y + s, x + c) <= v and bilinear(response, y - s, x - c) <= v
+    return crest
+
+
+@njit(cache=True, nogil=True)
 def along_lines(
     smooth: Image, gate: Image, n: int, noise: float, least: float
 ) -> tuple[Image, NDArray[np.bool_]]:  # pragma: no cover (numba)
@@ -121,11 +135,4 @@ def along_lines(
                     best, best_angle = value, local + turns[k]
             response[y, x] = best
             angle[y, x] = best_angle
-    crest = np.zeros((height, width), np.bool_)
-    for y in range(2, height - 2):
-        for x in range(2, width - 2):
-            v = response[y, x]
-            if v > 0:
-                s, c = np.sin(angle[y, x]), np.cos(angle[y, x])
-                crest[y, x] = bilinear(response, y + s, x + c) <= v and bilinear(response, y - s, x - c) <= v
-    return response, crest
+    return response, _crests(response, angle)

@@ -21,7 +21,15 @@ from migradetect.spot_evidence import relative_colour, spot_log_odds
 from migradetect.stretches import join_stretches, split_stretches
 from migradetect.tracks import judge, track_features
 
-__all__ = ["Pass2", "accepted_candidates", "judge_sites", "link_candidates", "run_pass2", "site_gaps"]
+__all__ = [
+    "Pass2",
+    "accepted_candidates",
+    "judge_sites",
+    "link_candidates",
+    "link_coloured",
+    "run_pass2",
+    "site_gaps",
+]
 
 _COARSE_UM = 0.5
 #: Fibers are lines: widened by this much before their overlap is taken, um.
@@ -70,7 +78,8 @@ def run_pass2(movie: Movie, params: Params, first: Pass1) -> Pass2:
     """
     calibration = movie.calibration
     drift, linked = link_candidates(movie, params, first)
-    gaps = site_gaps(linked, first.cell_labels, drift, calibration)
+    # a single frame has no history
+    gaps = site_gaps(linked, first.cell_labels, drift, calibration) if movie.n_frames > 1 else None
     linked, judged = judge_sites(linked, params, movie.n_frames, calibration.frame_interval_min, gaps)
     cells, cell_lut = _link_cells(first, drift, params, calibration)
     fibers, fiber_lut = _link_fibers(first, drift, cell_lut, calibration)
@@ -93,11 +102,28 @@ def link_candidates(movie: Movie, params: Params, first: Pass1) -> tuple[NDArray
         Spots with candidate_id, one for each place.
     """
     drift = np.array([[row["drift_y_um"], row["drift_x_um"]] for row in first.frames])
-    spots = pd.concat(first.spots, ignore_index=True)
-    linked = link_spots(spots.assign(colour=relative_colour(spots)), params.linking)
+    linked = link_coloured(pd.concat(first.spots, ignore_index=True), params)
     if params.registration.enabled and movie.n_frames > 2:
         drift, linked = _refine_drift(drift, linked)
     return drift, merge_sites(linked)
+
+
+def link_coloured(spots: pd.DataFrame, params: Params) -> pd.DataFrame:
+    """Link the candidates of a movie, with their colour relative to its fibers.
+
+    Parameters
+    ----------
+    spots : pandas.DataFrame
+        From :func:`migradetect.pipeline._pass1.place_spots`, all frames.
+    params : Params
+        All parameters.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Spots with candidate_id.
+    """
+    return link_spots(spots.assign(colour=relative_colour(spots)), params.linking)
 
 
 def site_gaps(

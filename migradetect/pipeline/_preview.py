@@ -10,13 +10,11 @@ from numpy.typing import NDArray
 
 from migradetect.errors import AxesError
 from migradetect.fibers import measure_fibers
-from migradetect.linking import link_spots
 from migradetect.movie import Movie
 from migradetect.params import Params
 from migradetect.pipeline._frames import Window, detect, fit_movie_model, prepare_frame
 from migradetect.pipeline._pass1 import place_spots
-from migradetect.pipeline._pass2 import judge_sites
-from migradetect.spot_evidence import relative_colour
+from migradetect.pipeline._pass2 import judge_sites, link_coloured
 
 __all__ = ["FramePreview", "preview"]
 
@@ -73,8 +71,7 @@ def preview(movie: Movie, params: Params, frame: int) -> FramePreview:
     found = detect(image, params, movie.calibration, model)
     fibers = measure_fibers(found.fibers, found.ridge, middle.cells, movie.calibration)
     spots = place_spots(found, middle, fibers, movie.calibration)
-    linked = link_spots(spots.assign(colour=relative_colour(spots)), params.linking)
-    judged = judge_sites(linked, params, 1, float("nan"))[1]
+    judged = judge_sites(link_coloured(spots, params), params, 1, float("nan"))[1]
     accepted = judged.loc[judged["kind"] == "migrasome", ["y_um", "x_um", "diameter_um", "snr", "score"]]
     images = {role: movie.frame(frame, role) for role in movie.roles}
     return FramePreview(frame, images, middle.cells, found.fibers, accepted.reset_index(drop=True))

@@ -7,8 +7,8 @@ candidates, labels each by the truth, and fits: a small network on the surroundi
 trees for single spots, which tell where along a track a bead stands; and trees for the stretches that follow. What is
 shipped, ``beads.npz``, ``spots.npz`` and ``judge.npz`` in ``migradetect/data``, holds number arrays only: nothing in it
 can be executed. Seeds from 50000 on are for training; the benchmarks use others. What is printed for the second
-simulator comes from models that have seen the first one alone. The candidates of each movie are kept, so that a run
-that was stopped goes on. It needs the extra ``train`` (scikit-learn, PyTorch).
+simulator comes from models that were fitted on movies of the first one alone. The candidates of each movie are kept, so
+that a run that was stopped goes on. It needs the extra ``train`` (scikit-learn, PyTorch).
 """
 
 from __future__ import annotations
@@ -267,8 +267,11 @@ def fit(
 
 
 def parts_of(movies: pd.Series[str], n_parts: int) -> np.ndarray:
-    """Part of each row, by movie. The movies of the second simulator are a part of their own, so that what is
-    cross-validated on them comes from the other simulator alone."""
+    """Part of each row, by movie.
+
+    The movies of the second simulator are a part of their own: what is cross-validated on them was fitted on movies of
+    the other simulator alone.
+    """
     names = sorted(set(movies))
     own = [name for name in names if not name.startswith(SECOND)]
     part = {name: k % (n_parts - 1) for k, name in enumerate(own)}
