@@ -154,13 +154,12 @@ def read_table(name: str, folder: str | Path) -> pd.DataFrame:
 
 
 def _read_csv(schema: Table, path: Path) -> pa.Table:
-    options = pa.csv.ConvertOptions(
-        column_types={column.name: _ARROW[column.dtype] for column in schema.columns},
-        null_values=[""],
-        strings_can_be_null=True,
-        quoted_strings_can_be_null=False,  # "" is an empty text, nothing at all is null
-    )
-    arrow = pa.csv.read_csv(path, convert_options=options, parse_options=pa.csv.ParseOptions(newlines_in_values=True))
+    types = {column.name: _ARROW[column.dtype] for column in schema.columns}
+    arrow = _parse_csv(path, types)
+    unsure = [item.name for item in arrow.schema if item.name not in types and not pa.types.is_string(item.type)]
+    quoted = _quoted_columns(path, unsure) if unsure else []
+    if quoted:
+        arrow = _parse_csv(path, types | dict.fromkeys(quoted, pa.string()))
     columns = []
     for column in arrow.columns:
         if pa.types.is_string(column.type):
@@ -168,6 +167,25 @@ def _read_csv(schema: Table, path: Path) -> pa.Table:
             column = pa.array(texts, type=pa.string())
         columns.append(column)
     return pa.table(columns, names=arrow.column_names)
+
+
+def _parse_csv(path: Path, types: dict[str, Any], nulls: tuple[str, ...] = ("",)) -> pa.Table:
+    options = pa.csv.ConvertOptions(
+        column_types=types,
+        null_values=list(nulls),
+        strings_can_be_null=True,
+        quoted_strings_can_be_null=False,  # "" is an empty text, nothing at all is null
+    )
+    return pa.csv.read_csv(path, convert_options=options, parse_options=pa.csv.ParseOptions(newlines_in_values=True))
+
+
+def _quoted_columns(path: Path, names: list[str]) -> list[str]:
+    """Which columns hold text that only looks like numbers, dates or flags: text is written in quotes."""
+    as_text = dict.fromkeys(names, pa.string())
+    values = {text for column in _parse_csv(path, as_text).select(names).columns for text in column.to_pylist()}
+    # declared as nulls, values without quotes vanish, while those in quotes stay
+    bare = _parse_csv(path, as_text, ("", *sorted(values - {None})))
+    return [name for name in names if bare[name].null_count < len(bare)]
 
 
 def _to_pandas(schema: Table, arrow: pa.Table, path: Path) -> pd.DataFrame:

@@ -131,6 +131,18 @@ def test_any_text_survives_both_forms(tmp_path_factory, texts):
         (folder / f"fibers.{form}").unlink()
 
 
+@pytest.mark.parametrize(
+    "texts", [["0", "1"], ["007", None], ["true", "false"], ["2026-01-02", "2026-01-03"], ["1e3", ""]]
+)
+def test_text_that_looks_like_something_else_stays_text_in_csv(tmp_path, texts):
+    table = fibers(n=2).assign(replicate=pd.array(texts, dtype="string"), dose=[1, 2], used=[True, False])
+    write_table("fibers", table, tmp_path, "csv")
+    back = read_table("fibers", tmp_path)
+    assert [None if pd.isna(text) else text for text in back["replicate"]] == texts
+    assert back["dose"].dtype == "int64"
+    assert back["used"].dtype == bool
+
+
 def test_numbers_survive_csv_exactly(tmp_path):
     table = fibers()
     table["length_um"] = [0.1 + 0.2, 1e-300, np.nan]
