@@ -18,7 +18,7 @@ from scipy.spatial import cKDTree
 from skimage.morphology import skeletonize
 
 from migradetect.calibration import Calibration
-from migradetect.filters import along_lines, masked_gaussian, nearest_label
+from migradetect.filters import line_response, nearest_label
 from migradetect.params import FiberParams
 
 __all__ = ["ATTACH_UM", "Beads", "branch_paths", "line_strength", "measure_fibers", "trace_fibers"]
@@ -86,7 +86,7 @@ def trace_fibers(
         Ridge SNR averaged along the line.
     """
     sigma_px = max(1.1 * calibration.px(psf_sigma_um), 0.9)
-    response, crest = _line_response(snr_image, weight, sigma_px, calibration.px(_HALF_LENGTH_UM))
+    response, crest, _ = line_response(snr_image, weight, sigma_px, calibration.px(_HALF_LENGTH_UM))
     outside = _outside_beads(beads, calibration.px(_FLANK_UM), snr_image.shape)
     lines = _hysteresis(crest & (response > _floor(response, params, calibration)), response > params.high_snr)
     lines = _fill_small_holes(_bridge(lines, response, params, calibration), calibration.px2(_SMALLEST_MESH_UM2))
@@ -195,23 +195,6 @@ def _lead_to_beads(skeleton: NDArray[np.bool_], beads: Beads, reach_px: float) -
         for k in tree.query_ball_point((y, x), r + reach_px):
             cv2.line(line, (int(ends[k, 1]), int(ends[k, 0])), (round(x), round(y)), 1, 1)
     return np.asarray(line > 0)
-
-
-def _line_response(snr_image: Image, weight: Image, sigma_px: float, half_px: float) -> tuple[Image, NDArray[np.bool_]]:
-    smooth, support = masked_gaussian(snr_image, weight, float(np.sqrt(max(sigma_px**2 - 1 / 6, 0.05))))
-    gate = (support > 0.35).astype(np.float32)
-    n = max(1, round(half_px))
-    # kernel: second derivative of a Gaussian across, Gaussian * box of length 2 n + 1 along; its norm gives the noise
-    t = np.arange(-n - int(6 * sigma_px) - 2, n + int(6 * sigma_px) + 3, dtype=float)
-    offsets = np.arange(-n, n + 1)
-    along = np.exp(-((t[:, None] - offsets) ** 2) / (2 * sigma_px**2)).mean(1) / (np.sqrt(2 * np.pi) * sigma_px)
-    across = (
-        (t**2 / sigma_px**2 - 1) / sigma_px**2 * np.exp(-(t**2) / (2 * sigma_px**2)) / (np.sqrt(2 * np.pi) * sigma_px)
-    )
-    noise = float(np.sqrt((along**2).sum() * (across**2).sum()))
-    # four in five pixels of noise fall out here; a line of SNR 3 over its length has 1 per pixel or more
-    single = float(np.sqrt(3 / (16 * np.pi)) / sigma_px**3)
-    return along_lines(smooth, gate, n, noise, single)
 
 
 def _hysteresis(low: NDArray[np.bool_], high: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -8,12 +8,13 @@ doi:10.1109/CVPR.1993.341081): the edge of a masked body then makes no response 
 from migradetect.filters._average import trimmed_mean
 from migradetect.filters._background import local_background, remove_hot_pixels
 from migradetect.filters._interpolate import bilinear
+from migradetect.filters._line_widths import line_widths_um
 from migradetect.filters._linear import gaussian, masked_gaussian, resize, shift_integer
-from migradetect.filters._lines import along_lines
+from migradetect.filters._lines import along_lines, line_response
 from migradetect.filters._nearest import nearest_label
 from migradetect.filters._noise import NoiseModel, estimate_noise
 from migradetect.filters._quantile import quantile
-from migradetect.filters._scale_space import BlobScales, blob_responses, ridge_response, ridge_widths_um
+from migradetect.filters._scale_space import BlobScales, blob_responses
 
 __all__ = [
     "BlobScales",
@@ -23,14 +24,14 @@ __all__ = [
     "blob_responses",
     "estimate_noise",
     "gaussian",
+    "line_response",
+    "line_widths_um",
     "local_background",
     "masked_gaussian",
     "nearest_label",
     "quantile",
     "remove_hot_pixels",
     "resize",
-    "ridge_response",
-    "ridge_widths_um",
     "shift_integer",
     "trimmed_mean",
 ]

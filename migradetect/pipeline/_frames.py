@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import cv2
@@ -21,13 +21,12 @@ from migradetect.filters import (
     local_background,
     quantile,
     remove_hot_pixels,
-    ridge_response,
-    ridge_widths_um,
     shift_integer,
     trimmed_mean,
 )
 from migradetect.movie import DETECTION_ROLES, Movie
 from migradetect.params import Params
+from migradetect.pipeline._psf import fiber_widths_um, psf_from_widths, usual_psf_um
 from migradetect.profiles import ProfileLibrary
 from migradetect.registration import anchored_detail, estimate_shift
 from migradetect.spots import SpotImage, find_spots
@@ -48,14 +47,8 @@ Labels = NDArray[np.int32]
 
 #: Pixels this close to a body outline hold its blurred edge; they are left out of spots and fibers, um.
 EDGE_UM = 0.25
-#: PSF of a good objective, um (FWHM 0.27: 1.3 NA at 560 nm, with some spherical error).
-DEFAULT_PSF_SIGMA_UM = 0.115
-#: Fewest neighbourhoods with lines that tell the PSF.
-_MIN_WIDTHS = 6
-#: Noise added to the image in which crests are chosen, over its own; below 1 it favours the choice.
-_FISSION = 0.7
-#: Ridge SNR of the crests that tell the PSF; the lower one is for movies so dim that few reach the higher.
-_CREST_SNR = (5.0, 3.5)
+#: Relative error of a PSF that needs no better look, and of one that counts as measured.
+_CLEAR_PSF, _MEASURED_PSF = 0.02, 0.15
 #: Below this a smoothed channel holds noise, units of the noise of a pixel.
 _LEAST_LEVEL = 0.5
 
@@ -131,24 +124,27 @@ def fit_movie_model(movie: Movie, params: Params) -> MovieModel:
         # an empty pixel: the mode of a field that cells and fibers fill partly is below the median
         level[role] = float(np.median([_empty_level(image) for image in images]))
         sigma[role] = float(np.sqrt(noise[role].variance(np.full((1, 1), level[role], np.float32))[0, 0]))
-    psf = params.optics.psf_fwhm_um / 2.3548 if params.optics.psf_fwhm_um else float("nan")
     pixel = movie.calibration.pixel_size_um
-    model = MovieModel(
-        roles, noise, sigma, level, DEFAULT_PSF_SIGMA_UM, False, ProfileLibrary.build(pixel, DEFAULT_PSF_SIGMA_UM)
-    )
-    measured = np.isfinite(psf)
-    if not measured:
-        width = _psf_and_pixel([_line_widths(_averaged(movie, i, 0, params, model), i, pixel) for i in indices])
-        if not np.isfinite(width) and movie.n_frames > 1:
+    psf = params.optics.psf_fwhm_um / 2.3548 if params.optics.psf_fwhm_um else usual_psf_um(pixel)
+    model = MovieModel(roles, noise, sigma, level, psf, False, ProfileLibrary.build(pixel, psf))
+    if not params.optics.psf_fwhm_um:
+        psf, error = _psf_on_fibers(movie, indices, 0, params, model)
+        if error > _CLEAR_PSF and movie.n_frames > 1:
             # fibers too dim to be read in one frame are read in the average of registered ones
-            width = _psf_and_pixel([_line_widths(_averaged(movie, i, 2, params, model), i, pixel) for i in indices])
-        measured = bool(np.isfinite(width))
-        if measured:
-            # the pixel's own box is part of every template already
-            psf = float(np.clip(np.sqrt(max(width**2 - pixel**2 / 12, 0.05**2)), 0.06, 0.35))
-        else:
-            psf = _usual_psf_um(pixel)
-    return MovieModel(roles, noise, sigma, level, psf, measured, ProfileLibrary.build(pixel, psf))
+            psf, error = _psf_on_fibers(movie, indices, 2, params, model)
+        model = replace(
+            model, psf_sigma_um=psf, is_psf_measured=error < _MEASURED_PSF, library=ProfileLibrary.build(pixel, psf)
+        )
+    return model
+
+
+def _psf_on_fibers(
+    movie: Movie, indices: list[int], half: int, params: Params, model: MovieModel
+) -> tuple[float, float]:
+    pixel = movie.calibration.pixel_size_um
+    widths = [fiber_widths_um(_averaged(movie, i, half, params, model), i, pixel) for i in indices]
+    sigma, error = (np.concatenate([pair[k] for pair in widths]) for k in (0, 1))
+    return psf_from_widths(sigma, error, pixel)
 
 
 def _empty_level(image: Image) -> float:
@@ -162,17 +158,6 @@ def _empty_level(image: Image) -> float:
     return float(0.5 * (edges[k] + edges[k + 1]))
 
 
-Widths = tuple[NDArray[np.float64], NDArray[np.float64]]
-
-
-def _usual_psf_um(pixel_um: float) -> float:
-    """Sigma of the PSF where nothing tells it: between that of a good objective and that of one that fits the pixels.
-
-    Cameras are matched to objectives, so that a pixel is about as wide as sigma; larger pixels go with lower apertures.
-    """
-    return float(np.clip(np.sqrt(DEFAULT_PSF_SIGMA_UM * 1.1 * pixel_um), 0.09, 0.3))
-
-
 def _averaged(movie: Movie, index: int, half: int, params: Params, model: MovieModel) -> SpotImage:
     """One frame averaged with `half` registered neighbours on either side."""
     window = Window(half)
@@ -181,36 +166,6 @@ def _averaged(movie: Movie, index: int, half: int, params: Params, model: MovieM
         before = prepare_frame(movie, one, params, model, before)
         window.push(before)
     return window.average(index)[1]
-
-
-def _line_widths(image: SpotImage, seed: int, pixel_um: float) -> list[Widths]:
-    """Widths of the lines in one image and their errors in um, for each of the thresholds.
-
-    Crests are chosen in one image and their widths are read in another with independent noise: x + t n and x - n / t,
-    where n is fresh noise of the same variance as that of x (data fission, Leiner et al. 2023,
-    doi:10.1080/01621459.2023.2270748). A crest that noise has made stands in the first one only.
-    """
-    sigma = np.sqrt(image.variance)
-    fresh = sigma * np.random.default_rng(seed).standard_normal(sigma.shape, dtype=np.float32)
-    chosen = ((image.signal + _FISSION * fresh) / (sigma * np.sqrt(1 + _FISSION**2))).astype(np.float32)
-    response, along, angle = ridge_response(chosen, image.weight, max(0.13 / pixel_um, 0.9))
-    read = (image.signal - fresh / _FISSION).astype(np.float32)
-    return [ridge_widths_um(read, response, along, angle, pixel_um, snr) for snr in _CREST_SNR]
-
-
-def _psf_and_pixel(frames: list[list[Widths]]) -> float:
-    """Median width of the lines in all frames, from the strongest crests that are common enough; NaN: too few."""
-    for found in zip(*frames, strict=True):
-        sigma, error = (np.concatenate([pair[k] for pair in found]) for k in (0, 1))
-        clear = error < 0.3 * sigma
-        sigma, error = sigma[clear], error[clear]
-        if sigma.size >= _MIN_WIDTHS:
-            # neighbourhoods differ by more than noise: bundles, kinks, focus
-            weight = 1 / (error**2 + (0.1 * np.median(sigma)) ** 2)
-            order = np.argsort(sigma)
-            share = np.cumsum(weight[order])
-            return float(sigma[order][np.searchsorted(share, 0.5 * share[-1])])
-    return float("nan")
 
 
 def prepare_frame(movie: Movie, index: int, params: Params, model: MovieModel, before: FrameData | None) -> FrameData:
