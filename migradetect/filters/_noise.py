@@ -39,7 +39,8 @@ class NoiseModel:
     offset : float
         Variance at mean 0 of the recorded counts; may be negative where the camera adds an offset.
     floor : float
-        Smallest variance that was met, above 0.
+        Smallest variance to reckon with, above 0: half of the smallest that was met, or that of a pixel which flips
+        between two grey levels.
     """
 
     gain: float
@@ -94,11 +95,22 @@ def estimate_noise(images: Sequence[Image]) -> NoiseModel:
     if not means:
         spread = max(float(np.var(images[0])) if images else 1.0, 1e-12)
         return NoiseModel(0.0, spread, spread)
-    return _fit_line(np.array(means), np.array(variances), np.array(counts))
+    flip = 0.25 * max(_grey_step(image) for image in images) ** 2
+    return _fit_line(np.array(means), np.array(variances), np.array(counts), flip)
 
 
-def _fit_line(mean: NDArray[np.float64], variance: NDArray[np.float64], count: NDArray[np.float64]) -> NoiseModel:
-    floor = max(float(np.min(variance)) * 0.5, 1e-12 * max(float(np.max(np.abs(mean))) ** 2, 1e-12))
+def _grey_step(image: Image) -> float:
+    """Distance of two grey levels; next to nothing where values are continuous."""
+    levels = np.unique(image[:: max(1, image.shape[0] // 256)])
+    return float(np.diff(levels).min()) if levels.size > 1 else 0.0
+
+
+def _fit_line(
+    mean: NDArray[np.float64], variance: NDArray[np.float64], count: NDArray[np.float64], flip: float
+) -> NoiseModel:
+    # where noise is less than a grey level, pixels are all alike or flip between two, along the contours of the
+    # background: the least of variances, which says nothing of them, would make lines of these contours
+    floor = max(float(np.min(variance)) * 0.5, flip, 1e-12 * max(float(np.max(np.abs(mean))) ** 2, 1e-12))
     gain, offset = 0.0, float(np.average(variance, weights=count))
     weight = count / np.maximum(variance, floor) ** 2
     for _ in range(8):
