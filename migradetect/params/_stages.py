@@ -158,8 +158,8 @@ class CellParams(StageParams):
 class FiberParams(StageParams):
     """Retraction fibers."""
 
-    low_snr: float = Field(3.0, gt=0, description="Ridge SNR down to which a fiber is followed.")
-    high_snr: float = Field(5.5, gt=0, description="Ridge SNR that a fiber must reach somewhere; raise it in clutter.")
+    low_snr: float = Field(3.3, gt=0, description="Ridge SNR down to which a fiber is followed.")
+    high_snr: float = Field(4.2, gt=0, description="Ridge SNR that a fiber must reach somewhere; raise it in clutter.")
     min_length_um: float = Field(3.0, gt=0, description="Shortest fiber in um.")
     max_gap_um: float = Field(1.5, ge=0, description="Longest gap along a line in um that is bridged.")
 

@@ -76,7 +76,12 @@ SECOND = "second_"
 SECOND_KINDS = ("mixed",) * 10 + (
     "typical", "dim", "crowded", "decoys", "fixed", "fixed", "coarse", "fine", "drift", "empty",
 )  # fmt: skip
+#: Single images, of fixed cells or cut out of a movie: what is done to many frames never helps them, so they need
+#: examples of their own.
+SINGLES = ("fixed_frame", "random", "second_fixed", "second_mixed")
+N_SINGLES = 44
 FIRST_SEED = 50_000
+FIRST_SINGLE_SEED = 51_000
 NAMED = (
     "typical",
     "low_snr",
@@ -336,6 +341,7 @@ def main() -> int:
     jobs += [(NAMED[i % len(NAMED)], FIRST_SEED + i, 24) for i in range(options.movies // 3)]
     rng = np.random.default_rng(7)
     jobs += [(SECOND + kind, FIRST_SEED + i, int(rng.integers(14, 28))) for i, kind in enumerate(SECOND_KINDS)]
+    jobs += [(SINGLES[i % len(SINGLES)], FIRST_SINGLE_SEED + i, 1) for i in range(N_SINGLES)]
     folders = [options.cache / f"{job[0]}_{job[1]}" for job in jobs]
     start = time.perf_counter()
     with ProcessPoolExecutor(options.workers) as pool:
