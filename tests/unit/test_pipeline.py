@@ -261,7 +261,7 @@ def test_psf_of_a_dim_movie_is_read_from_averaged_frames() -> None:
         np.exp(-((y - slope * x - offset) ** 2) / (1 + slope**2) / (2 * psf_um**2))
         for slope, offset in ((0.2, 3), (0.2, 9), (-0.3, 20), (-0.3, 28), (0.1, 14), (0.4, 18))
     )
-    frames = [rng.poisson(100 + 25 * lines) for _ in range(9)]
+    frames = [rng.poisson(100 + 12 * lines) for _ in range(9)]
     movie = Movie.from_array(np.array(frames, np.uint16)[:, np.newaxis], Calibration(pixel_um, 120.0), ("wga",), "m")
     single = Movie.from_array(np.array(frames[:1], np.uint16)[:, np.newaxis], movie.calibration, ("wga",), "single")
     assert not fit_movie_model(single, Params()).is_psf_measured, "test invalid: one frame is enough"
