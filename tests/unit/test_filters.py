@@ -275,6 +275,18 @@ def test_scales_cover_the_range_in_a_constant_ratio(low: float, stretch: float, 
     assert sigmas[-1] >= np.hypot(low * stretch / 2 / np.sqrt(2), psf)
 
 
+@pytest.mark.parametrize("step", [1.0, 16.0])
+def test_contours_of_grey_levels_are_no_lines(step: float) -> None:
+    # a bowl of light in an 8-bit camera whose noise is less than a grey level: pixels flip where it is half way
+    yy, xx = np.mgrid[-1:1:240j, -1:1:240j]
+    frames = [step * np.rint(6 + 1.2 * np.hypot(yy, xx) + 0.15 * white(k, (240, 240))) for k in range(3)]
+    image = np.asarray(frames[0], np.float32)
+    sigma = estimate_noise([np.asarray(frame, np.float32) for frame in frames]).sigma(image)
+    assert sigma.min() >= 0.5 * step
+    signal = (image - gaussian(image, 20)) / sigma
+    assert line_response(signal, ones((240, 240)), 1.5, 6)[0][20:-20, 20:-20].max() < 6
+
+
 def test_line_angle_points_across_and_the_crest_lies_on_the_line() -> None:
     image = draw_line(SHAPE, (100, 0), (100, 239), 1.5)
     response, crest, angle = line_response(image, ones(), 1.5, 6)
