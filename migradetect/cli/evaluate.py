@@ -21,16 +21,29 @@ _MAX_COLUMNS = 5
 
 def command(
     results: Annotated[Path, typer.Argument(help="Output folder of a run, or of one movie.", show_default=False)],
-    truth: Annotated[Path, typer.Argument(help="Folder of truths, or of one movie's truth.", show_default=False)],
+    truth: Annotated[
+        Path,
+        typer.Argument(
+            help="Folder of truths, or of one movie's truth; or a CSV of hand counts: frame, y_um, x_um, and more.",
+            show_default=False,
+        ),
+    ],
     out: Annotated[Path | None, typer.Option(help="Also write the scores as CSV.", show_default=False)] = None,
+    agreement: Annotated[
+        bool, typer.Option("--agreement", help="Compare two counters, neither of whom is the truth.")
+    ] = False,
 ) -> None:
-    """Score results against the truth, object by object."""
+    """Score results against the truth, object by object; or see how well two counters agree."""
+    import pandas as pd
+
     from migradetect.cli._console import print_note, stdout
     from migradetect.errors import NoMoviesError
     from migradetect.evaluate import POOLED, evaluate_many
+    from migradetect.evaluate import agreement as agreement_of
     from migradetect.io import atomic_write_text
 
-    found, known = _folders(results), _folders(truth)
+    found = _folders(results)
+    known = dict.fromkeys(found, truth) if truth.suffix.lower() == ".csv" else _folders(truth)
     pairs = [(found[name], known[name]) for name in known if name in found]
     if not pairs and len(found) == len(known) == 1:
         # two single folders are meant for each other whatever their names
@@ -43,20 +56,29 @@ def command(
     missing = [] if len(known) == 1 else sorted(known.keys() - found.keys())
     for name in missing:
         print_note(f"{name}: not scored, because {results} has no results for it")
-    scores = evaluate_many(_load(*pair) for pair in pairs)
-    if len(pairs) == 1:
-        scores = scores[scores["movie_id"] != POOLED]
+    if agreement:
+        scores = pd.concat([agreement_of(*_load(*pair)) for pair in pairs], ignore_index=True)
+    else:
+        scores = evaluate_many(_load(*pair) for pair in pairs)
+        if len(pairs) == 1:
+            scores = scores[scores["movie_id"] != POOLED]
     show_scores(scores)
     if out is not None:
         atomic_write_text(out, scores.to_csv(index=False))
         stdout().print(f"Scores: {out}", soft_wrap=True)
 
 
-def _load(result_folder: Path, truth_folder: Path) -> tuple[Results, Results, float]:
-    from migradetect.io import load_results
+def _load(result_folder: Path, truth_path: Path) -> tuple[Results, Results, float]:
+    from migradetect.calibration import Calibration
+    from migradetect.io import load_hand_counts, load_results
 
-    result, truth = load_results(result_folder), load_results(truth_folder)
-    return result, truth, _pixel_size(result, truth)
+    result = load_results(result_folder)
+    if truth_path.suffix.lower() == ".csv":
+        given = result.provenance.get("calibration", {})
+        calibration = Calibration(_pixel_size(result), given.get("frame_interval_s"))
+        return result, load_hand_counts(truth_path, result.movie_id, calibration), calibration.pixel_size_um
+    truth = load_results(truth_path)
+    return result, truth, _pixel_size(truth, result)
 
 
 def _folders(path: Path) -> dict[str, Path]:
@@ -75,14 +97,14 @@ def _folders(path: Path) -> dict[str, Path]:
     return found
 
 
-def _pixel_size(result: Results, truth: Results) -> float:
+def _pixel_size(*of: Results) -> float:
     from migradetect.errors import CalibrationError
 
-    for source in (truth.provenance, result.provenance):
+    for source in (one.provenance for one in of):
         for place in (source.get("calibration"), source.get("summary"), source):
             if isinstance(place, dict) and place.get("pixel_size_um"):
                 return float(place["pixel_size_um"])
-    raise CalibrationError(f"{truth.movie_id}: expected a pixel size in movie.json, got none; run again")
+    raise CalibrationError(f"{of[0].movie_id}: expected a pixel size in movie.json, got none; run again")
 
 
 def show_scores(scores: pd.DataFrame) -> None:
@@ -91,7 +113,7 @@ def show_scores(scores: pd.DataFrame) -> None:
     from migradetect.evaluate import POOLED
 
     movies = list(dict.fromkeys(scores["movie_id"]))
-    shown = movies if len(movies) <= _MAX_COLUMNS else [POOLED]
+    shown = movies if len(movies) <= _MAX_COLUMNS or POOLED not in movies else [POOLED]
     table = scores.loc[scores["movie_id"] == shown[-1], ["group", "metric", "unit", "n"]].reset_index(drop=True)
     for movie_id in shown:
         table[movie_id] = scores.loc[scores["movie_id"] == movie_id, "value"].to_numpy()

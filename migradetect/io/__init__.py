@@ -5,6 +5,7 @@ from __future__ import annotations
 from migradetect.io.atomic import atomic_write_bytes, atomic_write_json, atomic_write_text, to_json
 from migradetect.io.batch_results import BatchResults, load
 from migradetect.io.discovery import find_movies
+from migradetect.io.hand_counts import load_hand_counts
 from migradetect.io.movie_writing import write_movie
 from migradetect.io.opening import input_hash, open_movie, scan
 from migradetect.io.options import InputOptions, MovieEntry
@@ -24,6 +25,7 @@ __all__ = [
     "input_hash",
     "is_complete",
     "load",
+    "load_hand_counts",
     "load_results",
     "open_movie",
     "read_table",
