@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from migradetect.io.atomic import atomic_write_bytes, atomic_write_json, atomic_write_text, to_json
 from migradetect.io.batch_results import BatchResults, load
-from migradetect.io.discovery import find_movies
+from migradetect.io.discovery import Search, find_movies, search_movies
 from migradetect.io.movie_writing import write_movie
 from migradetect.io.opening import input_hash, open_movie, scan
 from migradetect.io.options import InputOptions, MovieEntry
@@ -15,6 +15,7 @@ __all__ = [
     "BatchResults",
     "InputOptions",
     "MovieEntry",
+    "Search",
     "StoredLabels",
     "TableFormat",
     "atomic_write_bytes",
@@ -28,6 +29,7 @@ __all__ = [
     "open_movie",
     "read_table",
     "scan",
+    "search_movies",
     "to_json",
     "write_movie",
     "write_results",
