@@ -6,12 +6,13 @@ from migradetect.io.atomic import atomic_write_bytes, atomic_write_json, atomic_
 from migradetect.io.batch_results import BatchResults, load
 from migradetect.io.discovery import Search, find_movies, search_movies
 from migradetect.io.movie_writing import write_movie
-from migradetect.io.opening import input_hash, open_movie, scan
+from migradetect.io.opening import SCAN_COLUMNS, input_hash, open_movie, scan
 from migradetect.io.options import InputOptions, MovieEntry
 from migradetect.io.results_io import StoredLabels, is_complete, load_results, write_results
 from migradetect.io.tables_io import TableFormat, read_table, write_table
 
 __all__ = [
+    "SCAN_COLUMNS",
     "BatchResults",
     "InputOptions",
     "MovieEntry",

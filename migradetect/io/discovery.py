@@ -76,7 +76,7 @@ def find_movies(paths: Sequence[str | Path] | str | Path, options: InputOptions 
         If there is nothing at all.
     ReadError
         If the pattern is not one.
-    TableError
+    ParamsError
         If ``plate.csv`` is wrong.
     """
     return list(search_movies(paths, options).entries)

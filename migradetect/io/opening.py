@@ -27,7 +27,7 @@ from migradetect.io.single import record_file
 from migradetect.io.source import ReaderSource, TiffSource
 from migradetect.movie import Channel, Movie
 
-__all__ = ["input_hash", "open_movie", "scan"]
+__all__ = ["SCAN_COLUMNS", "input_hash", "open_movie", "scan"]
 
 #: Columns of :func:`scan`.
 SCAN_COLUMNS = (

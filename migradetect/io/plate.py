@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from migradetect.errors import TableError, nearest_name
+from migradetect.errors import ParamsError, nearest_name
 from migradetect.io.naming import PLATE_COLUMNS
 from migradetect.io.options import MovieEntry
 from migradetect.tables import TABLES
@@ -63,7 +63,7 @@ def read_plate(path: str | Path) -> Plate:
 
     Raises
     ------
-    TableError
+    ParamsError
         Names the line or column that is wrong.
     """
     path = Path(path)
@@ -71,35 +71,35 @@ def read_plate(path: str | Path) -> Plate:
     header, *rows = lines
     columns = [_column(path, text) for text in header[1]]
     if len(set(columns)) != len(columns):
-        raise TableError(f"{path}: expected each column once, got {', '.join(columns)}; rename one")
+        raise ParamsError(f"{path}: expected each column once, got {', '.join(columns)}; rename one")
     key = next((name for name in ("movie_id", "file", "well") if name in columns), None)
     if key is None:
-        raise TableError(
+        raise ParamsError(
             f"{path}: expected a column movie_id, file or well, got {', '.join(columns)}"
             f"{nearest_name(columns[0], ('movie_id', 'file', 'well'))}; `migradetect scan` lists the movies"
         )
     given = [name for name in columns if name not in ("movie_id", "file")]
     taken = [name for name in given if name in _TAKEN]
     if taken:
-        raise TableError(
+        raise ParamsError(
             f"{path}: expected columns of your own, got {', '.join(taken)}, which the results have; rename it"
         )
     if sum(name in _OFFSETS for name in given) > 1:
-        raise TableError(f"{path}: expected one time offset, got several columns; keep one of {', '.join(_OFFSETS)}")
+        raise ParamsError(f"{path}: expected one time offset, got several columns; keep one of {', '.join(_OFFSETS)}")
     found = []
     for number, row in rows:
         if len(row) != len(columns):
-            raise TableError(
+            raise ParamsError(
                 f"{path}: expected {len(columns)} values in line {number}, got {len(row)}; correct the line"
             )
         values = dict(zip(columns, (text.strip() for text in row), strict=True))
         odd = next((text for text in values.values() if not text.isprintable()), None)
         if odd is not None:
-            raise TableError(f"{path}: expected printable text in line {number}, got {odd[:40]!r}; type it again")
+            raise ParamsError(f"{path}: expected printable text in line {number}, got {odd[:40]!r}; type it again")
         if not values[key]:
-            raise TableError(f"{path}: expected a {key} in line {number}, got nothing; fill it in or remove the line")
+            raise ParamsError(f"{path}: expected a {key} in line {number}, got nothing; fill it in or remove the line")
         if key == "well" and _well(values["well"]) is None:
-            raise TableError(
+            raise ParamsError(
                 f"{path}: expected a well such as B03 in line {number}, got '{values['well']}'; correct it"
             )
         found.append(_with_offset(path, number, values))
@@ -109,21 +109,21 @@ def read_plate(path: str | Path) -> Plate:
 def _lines(path: Path) -> list[tuple[int, list[str]]]:
     try:
         if path.stat().st_size > _MAX_BYTES:
-            raise TableError(f"{path}: expected a table of less than {_MAX_BYTES} bytes, got more; check the path")
+            raise ParamsError(f"{path}: expected a table of less than {_MAX_BYTES} bytes, got more; check the path")
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
-        raise TableError(f"{path}: expected a table, got none ({error.strerror or error}); check the path") from error
+        raise ParamsError(f"{path}: expected a table, got none ({error.strerror or error}); check the path") from error
     except UnicodeDecodeError as error:
-        raise TableError(f"{path}: expected UTF-8 text, got other bytes; save it as CSV UTF-8") from error
+        raise ParamsError(f"{path}: expected UTF-8 text, got other bytes; save it as CSV UTF-8") from error
     first = text.partition("\n")[0]
     delimiter = max(",;\t", key=first.count)  # a spreadsheet writes what its language uses
     try:
         reader = csv.reader(text.splitlines(), delimiter=delimiter, strict=True)
         lines = [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
     except csv.Error as error:
-        raise TableError(f"{path}: expected CSV, got a damaged one ({error}); save it again") from error
+        raise ParamsError(f"{path}: expected CSV, got a damaged one ({error}); save it again") from error
     if len(lines) < 2:
-        raise TableError(f"{path}: expected a header and at least one row, got {len(lines)} lines; fill it in")
+        raise ParamsError(f"{path}: expected a header and at least one row, got {len(lines)} lines; fill it in")
     return lines
 
 
@@ -131,9 +131,9 @@ def _column(path: Path, text: str) -> str:
     name = re.sub(r"[\s\-]+", "_", text.strip()).casefold()
     name = "file" if name in _FILE_KEYS else name
     if name in ("time_offset", "offset"):
-        raise TableError(f"{path}: expected the unit in the name of the time offset, got '{text}'; call it {_OFFSET}")
+        raise ParamsError(f"{path}: expected the unit in the name of the time offset, got '{text}'; call it {_OFFSET}")
     if not _NAME.fullmatch(name):
-        raise TableError(
+        raise ParamsError(
             f"{path}: expected names of letters, digits and _ as columns, got {text[:40]!r}; rename that column"
         )
     return name
@@ -154,7 +154,7 @@ def _minutes(where: str, text: str) -> float:
     except ValueError:
         value = math.nan
     if not math.isfinite(value):
-        raise TableError(f"{where}: expected a number as time offset, got '{text[:40]}'; correct it")
+        raise ParamsError(f"{where}: expected a number as time offset, got '{text[:40]}'; correct it")
     return value
 
 
@@ -190,7 +190,7 @@ def annotate(
 
     Raises
     ------
-    TableError
+    ParamsError
         If two rows fit one movie, or a row and a file name disagree.
     """
     pairs = list(plates)
@@ -222,9 +222,11 @@ def annotate(
 
 def _typed(where: str, name: str, value: Value) -> Value:
     if name in _TAKEN or not _NAME.fullmatch(name):
-        raise TableError(
+        raise ParamsError(
             f"--pattern: expected groups with names of their own, got '{name}', which the results have; rename it"
         )
+    if name == "well" and isinstance(value, str):
+        return _well(value.partition("_")[0]) or value
     return _minutes(where, value) if name == _OFFSET and isinstance(value, str) else value
 
 
@@ -240,7 +242,7 @@ def _merge(plate: Plate, entry: MovieEntry, values: dict[str, Value], row: Mappi
         elif before is None or before == value or (name == "well" and _well(str(before)) == value):
             values[name] = value
         else:
-            raise TableError(
+            raise ParamsError(
                 f"{plate.path}: expected {name} '{before}' for {entry.movie_id} as in its file name, got '{value}'; "
                 "correct the row or the name"
             )
@@ -257,7 +259,7 @@ def _row(plate: Plate, entry: MovieEntry, values: Mapping[str, Value]) -> int | 
         fitting = exact or fitting  # a row of its own outranks a wildcard
     if len(fitting) > 1:
         rows = ", ".join(plate.rows[i][plate.key] for i in fitting[:4])
-        raise TableError(
+        raise ParamsError(
             f"{plate.path}: expected one row for {entry.movie_id}, got {len(fitting)} ({rows}); remove the others"
         )
     return fitting[0] if fitting else None
