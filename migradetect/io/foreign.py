@@ -182,6 +182,9 @@ def _found(path: Path, kind: Kind, reader: Any) -> Found:
     intervals = [(source, seconds)]
     if kind == "nd2":
         intervals += _nd2_intervals(path)
+    coordinates = reader.xarray_dask_data.coords
+    if kind == "lif" and len(coordinates.get("T", ())) > 1:
+        intervals.append((source, float(np.median(np.diff(coordinates["T"])))))
     return Found.of([(source, size)], intervals, problem)
 
 

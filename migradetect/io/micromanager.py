@@ -89,9 +89,9 @@ def record_micromanager(stack: Stack, position: int | None) -> Recording:
 
 def _page_tags(path: Path) -> list[Mapping[str, Any]]:
     with opened(path) as tif:
-        pages = [tif.pages.get(index, aspage=True) for index in range(len(tif.pages))]
+        pages = (tif.pages.get(index, aspage=True) for index in range(len(tif.pages)))
         tags = [page.tags.get(51123) for page in pages if not page.is_reduced]
-    values = [tag.value if tag is not None else None for tag in tags]
+        values = [tag.value if tag is not None else None for tag in tags]  # long values are read when asked for
     dicts: list[Mapping[str, Any]] = [value for value in values if isinstance(value, dict)]
     if len(dicts) != len(values):
         raise ReadError(f"{path}: expected Micro-Manager metadata in every page, got pages without it; {_COPY}")

@@ -15,7 +15,7 @@ from migradetect.errors import AxesError, ReadError
 from migradetect.io.micromanager import Place, of_places, with_clock
 from migradetect.io.naming import natural_key
 from migradetect.io.recording import Recording
-from migradetect.io.tiff import DAMAGE, read_tiff_facts
+from migradetect.io.tiff import DAMAGE, read_tiff_facts, tifffile_complaints
 from migradetect.io.tiff_calibration import found_micromanager, found_resolution, number
 from migradetect.io.tiff_checks import DTYPES, MAX_PIXELS
 
@@ -51,7 +51,10 @@ def _entries(folder: Path) -> list[tuple[Any, ...]]:
     try:
         if path.stat().st_size > _MAX_INDEX:
             raise ReadError(f"{path}: expected an index of less than {_MAX_INDEX} bytes, got more; {_COPY}")
-        entries = list(tifffile.read_ndtiff_index(path))
+        with tifffile_complaints() as lines:
+            entries = list(tifffile.read_ndtiff_index(path))
+        if lines:  # the reader stops at damage and hands out what stood before it
+            raise ReadError(f"{path}: expected an NDTiff index, got a damaged one ({lines[0][:200]}); {_COPY}")
     except ReadError:
         raise
     except DAMAGE as error:

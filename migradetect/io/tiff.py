@@ -52,8 +52,10 @@ class _Complaints(logging.Handler):
         self._thread = threading.get_ident()
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.thread == self._thread:
-            self.lines.append(" ".join(record.getMessage().split()))
+        line = " ".join(record.getMessage().split())
+        # MetaMorph leaves the date of the last change at 0, and nobody uses it
+        if record.thread == self._thread and "STK DatetimeModified" not in line:
+            self.lines.append(line)
 
 
 @contextmanager
@@ -214,15 +216,24 @@ def _facts(path: Path, tif: tifffile.TiffFile) -> TiffFacts:
         resolution_unit=int(page.tags[296].value) if 296 in page.tags else 2,  # inch is the TIFF default
         micromanager=micromanager,
         stk=stk,
-        metaseries=dict(tif.metaseries_metadata or {}) if tif.is_metaseries else {},
+        metaseries=_metaseries(path, tif),
     )
+
+
+def _metaseries(path: Path, tif: tifffile.TiffFile) -> dict[str, Any]:
+    if not tif.is_metaseries:
+        return {}
+    if "<!DOCTYPE" in tif.pages.first.description or "<!ENTITY" in tif.pages.first.description:
+        raise ReadError(f"{path}: expected plain MetaSeries XML, got a document type; {COPY}")
+    return dict(tif.metaseries_metadata or {})
 
 
 def _micromanager(tif: tifffile.TiffFile) -> dict[str, Any]:
     tag = tif.pages.first.tags.get(51123)
     if tag is None or not isinstance(tag.value, dict):
         return {}
-    whole = tif.micromanager_metadata or {}
+    # the display settings of Micro-Manager are often damaged, and nobody needs them
+    whole = tifffile.read_micromanager_metadata(tif.filehandle, keys={"Summary"})
     summary = whole.get("Summary")
     return {**tag.value, "Summary": summary if isinstance(summary, dict) else {}}
 
