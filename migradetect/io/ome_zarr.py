@@ -22,7 +22,7 @@ from migradetect.io.naming import natural_key
 from migradetect.io.ome_files import pick_position
 from migradetect.io.recording import Recording, squeezed
 from migradetect.io.tiff_checks import DTYPES, MAX_PIXELS
-from migradetect.io.zarr_metadata import check_codecs, found_scale
+from migradetect.io.zarr_metadata import check_codecs, found_scale, is_blosc
 
 __all__ = ["ZarrReader", "is_zarr", "record_zarr", "zarr_files", "zarr_positions"]
 
@@ -212,6 +212,8 @@ def record_zarr(root: Path, position: int | None) -> Recording:
             f"{root}: expected {n_chunks} chunks, got {n_there} (missing ones read as zeros); copy the whole folder "
             "again, or write it with write_empty_chunks"
         )
+    if array.shards is None and is_blosc(_meta(place)):
+        _check_blosc(root, place)
     kept, sizes = squeezed(letters, shape)
     leading = shape[:-2]
     labels = [channel.get("label") for channel in _listed(_block(attributes, "omero").get("channels"))]
@@ -238,9 +240,25 @@ def _block(values: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     return block if isinstance(block, dict) else {}
 
 
+def _meta(place: Path) -> dict[str, Any]:
+    return _read_json(place / "zarr.json") or _read_json(place / ".zarray")
+
+
+def _check_blosc(root: Path, place: Path) -> None:
+    """Refuse cut chunks: Blosc believes the length in its header, and would read on in whatever memory follows."""
+    for path in zarr_files(place):
+        if path.name.startswith(".") or path.name == "zarr.json":
+            continue
+        with path.open("rb") as file:
+            head = file.read(16)
+        size = path.stat().st_size
+        if len(head) < 16 or int.from_bytes(head[12:16], "little") != size:
+            raise ReadError(f"{root}: expected intact Zarr data, got the cut chunk {path.name}; {_COPY}")
+
+
 def _declared(root: Path, place: Path) -> tuple[tuple[int, ...], str]:
     """Shape and type of an array as its metadata says, checked before the library opens it."""
-    meta = _read_json(place / "zarr.json") or _read_json(place / ".zarray")
+    meta = _meta(place)
     shape = meta.get("shape")
     is_list = isinstance(shape, list) and all(isinstance(size, int) and size > 0 for size in shape)
     if not is_list or len(shape) < 2 or shape[-1] * shape[-2] > MAX_PIXELS or math.prod(shape[:-2]) > _MAX_PLANES:  # type: ignore[arg-type,index]

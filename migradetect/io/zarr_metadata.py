@@ -13,7 +13,7 @@ from migradetect.io.tiff_calibration import number
 from migradetect.io.tiff_checks import MAX_PIXELS
 from migradetect.io.units import interval_s, length_um, square_pixel
 
-__all__ = ["check_codecs", "found_scale"]
+__all__ = ["check_codecs", "found_scale", "is_blosc"]
 
 #: Codecs that only unpack bytes. Others that Zarr knows (pickle) run whatever the file says.
 _CODECS = frozenset(
@@ -55,6 +55,13 @@ def check_codecs(root: Path, meta: Mapping[str, Any]) -> None:
             all(isinstance(size, int) and size > 0 for size in chunk) and math.prod(chunk) <= 2 * MAX_PIXELS
         ):
             raise ReadError(f"{root}: expected chunks of a usual size, got {str(chunk)[:100]}; write smaller ones")
+
+
+def is_blosc(meta: Mapping[str, Any]) -> bool:
+    """Whether what lies on the disk is packed by Blosc."""
+    codecs = meta.get("codecs")
+    last = codecs[-1] if isinstance(codecs, list) and codecs else meta.get("compressor")
+    return isinstance(last, dict) and last.get("name", last.get("id")) in ("blosc", "numcodecs.blosc")
 
 
 def _codecs(meta: Mapping[str, Any]) -> list[tuple[str | None, list[Any] | None]]:

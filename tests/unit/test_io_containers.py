@@ -19,7 +19,7 @@ from test_io_movies import REAL, needs_real, planes
 
 from migradetect.errors import AxesError, MigradetectError, ReadError
 from migradetect.io import InputOptions, find_movies, input_hash, open_movie, scan
-from migradetect.params import Params
+from migradetect.params import load_params
 from migradetect.pipeline import analyze
 
 
@@ -292,15 +292,18 @@ def test_chunks_that_are_missing_or_damaged(tmp_path, data):
 def test_tables_do_not_depend_on_the_container(tmp_path):
     """End to end, once: a movie as OME-TIFF, big-endian ImageJ stack, sequence and NDTiff gives the same tables."""
     sample = open_movie(Path(__file__).parents[2] / "sample_data" / "movies" / "movie_b.tif")
-    data = np.stack([[sample.source.read(t, c) for c in range(2)] for t in range(4)])
+    data = np.stack([[sample.source.read(t, c) for c in range(2)] for t in range(6)])
+    # the forged files have smaller pixels than the sample
+    params = load_params(overrides={"cells.min_area_um2": 40.0})
     expected = None
     for name in ("ome-tiff", "ome big-endian tiled zlib", "NDTiff"):
         folder = tmp_path / name
         folder.mkdir()
         path = CONTAINERS[name](folder, data)
-        results = analyze(open_movie(path, movie_id="movie"), Params())
+        results = analyze(open_movie(path, movie_id="movie"), params)
         if expected is None:
             expected = results
             assert len(expected.cells), "test invalid: nothing to compare"
         for table, frame in results.tables.items():
+            assert list(frame.columns) == list(expected.tables[table].columns)
             pd.testing.assert_frame_equal(frame, expected.tables[table], obj=f"{table} of {name}")
