@@ -130,12 +130,12 @@ _LONG = "timepoint|time|frame|tp|channel|wavelength|wave|ch|slice|plane|position
 _SHORT = "t|c|w|z|s|p|m|f"
 #: A token is a chunk of the name between separators; ``t-1`` and ``time_001`` keep their number apart.
 _TOKEN = re.compile(
-    rf"(?<![^_\-. ])(?:(?P<key>{_LONG}|[tcwzsp])(?:[-=]|(?<=[a-z]{{3}})[_ ])?(?P<number>\d+)"
-    rf"(?:(?<=\d)(?P<name>(?<=w\d)[a-z][\w]*?(?:-[a-z0-9]+)*|(?<=w\d\d)[a-z][\w]*?(?:-[a-z0-9]+)*))?"
-    rf"|(?P<run>(?:(?:{_LONG}|{_SHORT})\d+){{2,}}))(?=$|[_\-. ])",
+    rf"(?<![^_\-. ])(?:(?P<key>{_LONG}|[tcwzsp])(?:[-=]|(?<=[a-z]{{3}})[_ ])?(?P<number>[0-9]+)"
+    rf"(?:(?<=[0-9])(?P<name>(?<=w[0-9])[a-z][\w]*?(?:-[a-z0-9]+)*|(?<=w[0-9][0-9])[a-z][\w]*?(?:-[a-z0-9]+)*))?"
+    rf"|(?P<run>(?:(?:{_LONG}|{_SHORT})[0-9]+){{2,}}))(?=$|[_\-. ])",
     re.IGNORECASE,
 )
-_PAIR = re.compile(rf"({_LONG}|{_SHORT})(\d+)", re.IGNORECASE)
+_PAIR = re.compile(rf"({_LONG}|{_SHORT})([0-9]+)", re.IGNORECASE)
 #: Stains and fluorophores that name a channel in a file name when no number does.
 _STAINS = re.compile(
     r"(?<![^_\-. ])(?P<name>tspan-?4(?:-?(?:e?gfp|m?cherry|rfp))?|tetraspanin-?4?|wga(?:-?[a-z]*\d*)?|e?gfp|m?cherry"

@@ -40,6 +40,7 @@ DAMAGE = (
     RuntimeError,
     AssertionError,
     MemoryError,
+    SyntaxError,  # of XML
     struct.error,
     zlib.error,
 )
