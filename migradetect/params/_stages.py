@@ -48,8 +48,8 @@ class InputParams(StageParams):
     frame_interval_s: float | None = Field(None, gt=0, description="Seconds between frames; overrides the file.")
     pattern: str | None = Field(
         None,
-        description="Regular expression for file names: groups t, c, z count planes; others, such as well or condition, become "
-        "columns of the results.",
+        description="Regular expression for file names: groups t, c, z count planes; others, such as well or "
+        "condition, become columns of the results.",
     )
     plate: str | None = Field(
         None, description="CSV with what was done to each movie; default: plate.csv in the folder that is searched."

@@ -202,7 +202,7 @@ def test_annotate_shifts_points_in_time_and_leaves_durations():
     assert list(results.cells.columns[-2:]) == ["condition", "time_offset_min"], "empty tables have the columns too"
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.one_of(st.binary(max_size=200), st.text(alphabet='well,A01;\n"\t=movie_id', max_size=80).map(str.encode)))
 def test_plate_of_any_bytes_is_read_or_refused(tmp_path_factory, content):
     path = tmp_path_factory.mktemp("plate") / "plate.csv"
