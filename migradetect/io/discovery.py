@@ -227,7 +227,7 @@ def _grouped(candidates: Sequence[_Candidate], options: InputOptions) -> list[_G
             if not found.positions:
                 groups.append(_Group(stem, candidate.prefix, candidate.path, found.files, kind, None, columns))
             for index, position in enumerate(found.positions):
-                title = f"{stem}_{position}"
+                title = found.titles[index] if found.titles else f"{stem}_{position}"
                 groups.append(_Group(title, candidate.prefix, candidate.path, found.files, kind, index, columns))
     return groups
 
@@ -269,7 +269,7 @@ def _is_sequence(files: Sequence[Path], parts: Sequence[NameParts]) -> bool:
             own = len(contents(file).files)
         except MigradetectError:
             continue
-        if facts.kind == "micromanager":
+        if facts.kind == "micromanager" and "mmstack" in file.name.casefold():
             return False
         varies = {
             "frames": len({part.t for part in parts}) > 1,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -33,10 +34,13 @@ class Contents:
         Every file, the one that was asked about first.
     positions : tuple of str
         Name of each position where the file holds several; else empty.
+    titles : tuple of str
+        Name of each as a movie, where each position has files of its own; else empty.
     """
 
     files: tuple[Path, ...]
     positions: tuple[str, ...] = ()
+    titles: tuple[str, ...] = ()
 
 
 def contents(path: Path) -> Contents:
@@ -53,7 +57,9 @@ def contents(path: Path) -> Contents:
     images = parse_ome(meta, xml, _size_beside(meta))
     names = sorted({name for image in images for name in image.files()} - {path.name})
     others = (*((meta,) if meta != path else ()), *(path.parent / name for name in names if name != meta.name))
-    return Contents((path, *others), position_names(path, [image.name for image in images]))
+    firsts = [Path(image.planes[0, 0, 0].file or meta.name) for image in images]
+    titles = tuple(stem_of(first) for first in firsts) if len(set(firsts)) == len(images) > 1 else ()
+    return Contents((path, *others), position_names(path, [image.name for image in images]), titles)
 
 
 def position_names(path: Path, names: Sequence[str | None]) -> tuple[str, ...]:
@@ -108,7 +114,13 @@ def _companion_xml(path: Path) -> str:
 
 def _size_beside(path: Path) -> int:
     """Bytes in the folder, an upper limit of the number of planes."""
-    return sum(entry.stat().st_size for entry in os.scandir(path.parent) if entry.is_file())
+    return path.stat().st_size + _folder_size(path.parent, path.parent.stat().st_mtime_ns)
+
+
+@lru_cache(maxsize=16)
+def _folder_size(folder: Path, _mtime: int) -> int:
+    # a folder may hold thousands of such files, each of which asks
+    return sum(entry.stat().st_size for entry in os.scandir(folder) if entry.is_file())
 
 
 def pick_position(path: Path, names: Sequence[str], position: int | None) -> int:

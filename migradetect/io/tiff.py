@@ -46,6 +46,10 @@ DAMAGE = (
 )
 
 
+#: What stands at byte 8 of a Micro-Manager stack and of one of NDTiff.
+_MICROMANAGER = (54773648, 483729)
+
+
 class _Complaints(logging.Handler):
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -233,9 +237,13 @@ def _micromanager(tif: tifffile.TiffFile) -> dict[str, Any]:
     tag = tif.pages.first.tags.get(51123)
     if tag is None or not isinstance(tag.value, dict):
         return {}
-    # the display settings of Micro-Manager are often damaged, and nobody needs them
-    whole = tifffile.read_micromanager_metadata(tif.filehandle, keys={"Summary"})
-    summary = whole.get("Summary")
+    summary = tag.value.get("Summary")
+    tif.filehandle.seek(8)
+    head = tif.filehandle.read(4)
+    # single planes have the tag, but not the header of a stack
+    if int.from_bytes(head, "little" if tif.byteorder == "<" else "big") in _MICROMANAGER:
+        # the display settings are often damaged, and nobody needs them
+        summary = tifffile.read_micromanager_metadata(tif.filehandle, keys={"Summary"}).get("Summary")
     return {**tag.value, "Summary": summary if isinstance(summary, dict) else {}}
 
 

@@ -181,6 +181,31 @@ def test_positions_of_an_ndtiff_are_movies_of_their_own(tmp_path, data):
     np.testing.assert_array_equal(planes(open_movie(entries[1])), data + 1)
 
 
+def test_positions_in_files_of_their_own_keep_the_names_of_the_files(tmp_path, data):
+    blocks = [
+        f'<TiffData IFD="0" PlaneCount="10"><UUID FileName="x_MMStack_Pos{p}.ome.tif">u{p}</UUID></TiffData>'
+        for p in range(2)
+    ]
+    for p in range(2):  # Micro-Manager repeats the whole XML in each
+        xml = containers.ome_xml(data, blocks, f' UUID="u{p}"', image_names=("Pos0", "Pos1"))
+        pages = [plane + np.uint16(p) for _, _, plane in containers.tcyx(data)]
+        containers.pages(tmp_path / f"x_MMStack_Pos{p}.ome.tif", pages, xml)
+    entries = find_movies([tmp_path])
+    assert [entry.movie_id for entry in entries] == ["x_MMStack_Pos0", "x_MMStack_Pos1"]
+    np.testing.assert_array_equal(planes(open_movie(entries[1])), data + 1)
+
+
+def test_planes_of_micromanager_in_files_of_their_own(tmp_path, data):
+    for t, c, plane in containers.tcyx(data):
+        tags = {"FrameIndex": t, "ChannelIndex": c, "Channel": NAMES[c], "PixelSizeUm": 0.125, "Frames": 99}
+        tags["Summary"] = {"Interval_ms": 120000.0}
+        content, _ = containers.forge_tiff([plane], page_tags=[[containers.json_tag(tags)]])
+        (tmp_path / f"img_{t:09d}_{NAMES[c]}_000.tif").write_bytes(content)
+    movie = open_movie(tmp_path)
+    np.testing.assert_array_equal(planes(movie), data)
+    assert (movie.calibration.pixel_size_um, movie.calibration.frame_interval_s) == (0.125, 120.0)
+
+
 @needs_zarr
 def test_wells_of_an_ome_zarr_plate_are_movies_of_their_own(tmp_path, data):
     import zarr

@@ -384,11 +384,11 @@ def test_nd_files_of_any_bytes_are_read(tmp_path, content):
 
 
 ZARR_KEYS = ["axes", "datasets", "path", "name", "unit", "scale", "coordinateTransformations", "multiscales"]
-ANY_JSON = st.recursive(
-    st.none() | st.booleans() | st.floats() | st.text(max_size=5) | st.integers(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(ZARR_KEYS), inner, max_size=4),
-    max_leaves=12,
-)
+ANY_JSON = st.none() | st.booleans() | st.floats() | st.text(max_size=5) | st.integers()
+for _ in range(3):
+    ANY_JSON = (
+        ANY_JSON | st.lists(ANY_JSON, max_size=2) | st.dictionaries(st.sampled_from(ZARR_KEYS), ANY_JSON, max_size=4)
+    )
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

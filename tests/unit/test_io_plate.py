@@ -214,3 +214,30 @@ def test_plate_of_any_bytes_is_read_or_refused(tmp_path_factory, content):
     else:
         json.dumps([dict(row) for row in plate.rows])
         assert plate.rows
+
+
+def test_scan_and_run_say_what_is_doubtful(tmp_path, monkeypatch, capsys):
+    from migradetect.cli import main
+
+    movies(tmp_path, "A01.ome.tif", "dish.ome.tif")
+    (tmp_path / "plate.csv").write_text("well,condition\nA01,x\nA02,y\n")
+    monkeypatch.setattr("sys.argv", ["migradetect", "scan", str(tmp_path), "--pixel-size-um", "1.0"])
+    with pytest.raises(SystemExit) as code:
+        main()
+    assert code.value.code == 0
+    said = capsys.readouterr()
+    assert "no movie for 1 of 2 rows (well A02)" in said.err
+    for text in ("condition", "dish: no row in", "exactly 1 um", "sources disagree about the pixel size"):
+        assert text in said.out, text
+    (tmp_path / "plate.csv").write_text("condition\nx\n")
+    with pytest.raises(SystemExit) as code:
+        main()
+    assert code.value.code == 2
+    assert "plate.csv: expected a column movie_id, file or well" in capsys.readouterr().err
+    monkeypatch.setattr(
+        "sys.argv", ["migradetect", "run", str(tmp_path), "--out", str(tmp_path / "o"), "--plate", "absent.csv"]
+    )
+    with pytest.raises(SystemExit) as code:
+        main()
+    assert code.value.code == 2
+    assert not (tmp_path / "o").exists()
