@@ -18,7 +18,7 @@ from migradetect.errors import AxesError, CalibrationError, MigradetectError, Re
 from migradetect.io.extras import require
 from migradetect.io.ome_files import pick_position, position_names
 from migradetect.io.options import Kind
-from migradetect.io.recording import Found, Recording, squeezed
+from migradetect.io.recording import Found, Recording, fewer_frames, squeezed
 from migradetect.io.tiff import tifffile_complaints
 from migradetect.io.tiff_calibration import number
 from migradetect.io.tiff_checks import DTYPES, MAX_PIXELS
@@ -143,6 +143,7 @@ def record_foreign(path: Path, position: int | None) -> Recording:
         dtype = np.dtype(reader.dtype).name
         names = tuple(str(name) for name in reader.channel_names or ())
         found = _found(path, kind, reader)
+        declared = _declared_czi(reader) if kind == "czi" else {}
     odd = [f"{axis} {size}" for axis, size in sizes.items() if axis not in "TCZYX" and size > 1]
     if odd:
         raise AxesError(f"{path}: expected the axes T, C, Z, Y, X, got also {', '.join(odd)}; {_COPY}")
@@ -151,6 +152,11 @@ def record_foreign(path: Path, position: int | None) -> Recording:
     n_t, n_c, n_z, n_y, n_x = (sizes.get(axis, 1) for axis in "TCZYX")
     if min(n_t, n_c, n_z, n_y, n_x) < 1 or n_t * n_c * n_z > _MAX_PLANES or n_y * n_x > MAX_PIXELS:
         raise ReadError(f"{path}: expected sizes of a movie, got T, C, Z, Y, X = {(n_t, n_c, n_z, n_y, n_x)}; {_COPY}")
+    n_planned = declared.pop("T", 0)
+    fewer = [f"{axis} {n} (got {sizes.get(axis, 1)})" for axis, n in declared.items() if n > sizes.get(axis, 1)]
+    if fewer:
+        # a damaged directory of planes loses some of them without a word
+        raise ReadError(f"{path}: expected {', '.join(fewer)} as its metadata says, got fewer planes; {_COPY}")
     axes, shape = squeezed("TCZYX", (n_t, n_c, n_z, n_y, n_x))
     return Recording(
         path=path,
@@ -166,7 +172,14 @@ def record_foreign(path: Path, position: int | None) -> Recording:
         channel_names=names if len(names) == n_c else (),
         found=found,
         reader=BioioReader(str(path), scene, (n_t, n_c, n_z)),
+        warnings=fewer_frames(path, n_t, n_planned),
     )
+
+
+def _declared_czi(reader: Any) -> dict[str, int]:
+    """Number of frames, channels and slices that the metadata of a CZI file says."""
+    texts = {axis: reader.metadata.findtext(f".//Information/Image/Size{axis}") for axis in "TCZ"}
+    return {axis: int(text) for axis, text in texts.items() if text is not None and text.isdecimal()}
 
 
 def _found(path: Path, kind: Kind, reader: Any) -> Found:

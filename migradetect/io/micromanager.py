@@ -13,7 +13,7 @@ import numpy as np
 from migradetect.errors import ReadError
 from migradetect.io.naming import natural_key
 from migradetect.io.options import Kind
-from migradetect.io.recording import Found, Recording, squeezed
+from migradetect.io.recording import Found, Recording, fewer_frames, squeezed
 from migradetect.io.tiff import Stack, opened, read_tiff
 from migradetect.io.tiff_calibration import found_micromanager, found_resolution, number
 
@@ -83,7 +83,7 @@ def record_micromanager(stack: Stack, position: int | None) -> Recording:
     raw = tuple(item.raw for item in stacks)
     planned = number(stack.facts.micromanager["Summary"].get("Frames"))
     found = with_clock(found_micromanager(stack.facts), mine).also(found_resolution(stack.facts))
-    notes = _fewer(path, recording.size("T"), planned)
+    notes = fewer_frames(path, recording.size("T"), planned)
     return replace(recording, raw=raw, dtypes=tuple(item.dtype.str for item in stacks), found=found, warnings=notes)
 
 
@@ -103,12 +103,6 @@ def _index(path: Path, page: Mapping[str, Any], name: str) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 10_000_000:
         raise ReadError(f"{path}: expected a number as {name} in the Micro-Manager tags, got {value!r}; {_COPY}")
     return value
-
-
-def _fewer(path: Path, n_frames: int, planned: float | None) -> tuple[str, ...]:
-    if planned is None or n_frames >= planned:
-        return ()
-    return (f"{path}: {n_frames} frames, {planned:g} were planned: stopped early, or files are missing at the end",)
 
 
 def of_places(

@@ -14,7 +14,7 @@ from migradetect.errors import AxesError
 from migradetect.io.options import Kind
 from migradetect.io.tiff import Stack
 
-__all__ = ["Claim", "Found", "PlaneReader", "Recording", "of_stack", "squeezed", "with_axes"]
+__all__ = ["Claim", "Found", "PlaneReader", "Recording", "fewer_frames", "of_stack", "squeezed", "with_axes"]
 
 
 class PlaneReader(Protocol):
@@ -161,6 +161,13 @@ def squeezed(axes: str, shape: tuple[int, ...]) -> tuple[str, tuple[int, ...]]:
     """Axes and sizes without the leading ones of size 1."""
     kept = [(axis, size) for axis, size in zip(axes[:-2], shape[:-2], strict=True) if size != 1]
     return "".join(axis for axis, _ in kept) + axes[-2:], (*(size for _, size in kept), *shape[-2:])
+
+
+def fewer_frames(path: Path, n_frames: int, planned: float | None) -> tuple[str, ...]:
+    """Warning where a recording has fewer frames than were planned; empty where it has not."""
+    if planned is None or n_frames >= planned:
+        return ()
+    return (f"{path}: {n_frames} frames, {planned:g} were planned: stopped early, or frames are missing at the end",)
 
 
 def of_stack(

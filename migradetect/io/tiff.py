@@ -7,7 +7,6 @@ is an error for that file.
 
 from __future__ import annotations
 
-import json
 import logging
 import stat
 import struct
@@ -26,6 +25,7 @@ from numpy.typing import NDArray
 
 from migradetect.errors import AxesError, ReadError
 from migradetect.io.tiff_checks import COPY, DTYPES, check_page, check_type
+from migradetect.io.tiff_tags import metaseries_of, micromanager_of, resolution_of, shaped_of
 
 __all__ = ["DAMAGE", "Stack", "TiffFacts", "opened", "read_tiff", "read_tiff_facts", "tifffile_complaints"]
 
@@ -44,10 +44,6 @@ DAMAGE = (
     struct.error,
     zlib.error,
 )
-
-
-#: What stands at byte 8 of a Micro-Manager stack and of one of NDTiff.
-_MICROMANAGER = (54773648, 483729)
 
 
 class _Complaints(logging.Handler):
@@ -200,7 +196,7 @@ def _facts(path: Path, tif: tifffile.TiffFile) -> TiffFacts:
     if ".ome." in path.name.lower() and not is_ome:
         # the XML of a cut file is often the first thing to go; channels would become time points
         raise ReadError(f"{path}: expected OME-XML in an .ome.tif file, got none; {COPY}")
-    micromanager = _micromanager(tif)
+    micromanager = micromanager_of(tif)
     stk = dict(tif.stk_metadata or {}) if tif.is_stk else {}
     return TiffFacts(
         path=path,
@@ -216,54 +212,13 @@ def _facts(path: Path, tif: tifffile.TiffFile) -> TiffFacts:
         else "tiff",
         description=description,
         imagej=imagej,
-        shaped=_shaped(description),
-        resolution=_resolution(page),
+        shaped=shaped_of(description),
+        resolution=resolution_of(page),
         resolution_unit=int(page.tags[296].value) if 296 in page.tags else 2,  # inch is the TIFF default
         micromanager=micromanager,
         stk=stk,
-        metaseries=_metaseries(path, tif),
+        metaseries=metaseries_of(path, tif),
     )
-
-
-def _metaseries(path: Path, tif: tifffile.TiffFile) -> dict[str, Any]:
-    if not tif.is_metaseries:
-        return {}
-    if "<!DOCTYPE" in tif.pages.first.description or "<!ENTITY" in tif.pages.first.description:
-        raise ReadError(f"{path}: expected plain MetaSeries XML, got a document type; {COPY}")
-    return dict(tif.metaseries_metadata or {})
-
-
-def _micromanager(tif: tifffile.TiffFile) -> dict[str, Any]:
-    tag = tif.pages.first.tags.get(51123)
-    if tag is None or not isinstance(tag.value, dict):
-        return {}
-    summary = tag.value.get("Summary")
-    tif.filehandle.seek(8)
-    head = tif.filehandle.read(4)
-    # single planes have the tag, but not the header of a stack
-    if int.from_bytes(head, "little" if tif.byteorder == "<" else "big") in _MICROMANAGER:
-        # the display settings are often damaged, and nobody needs them
-        summary = tifffile.read_micromanager_metadata(tif.filehandle, keys={"Summary"}).get("Summary")
-    return {**tag.value, "Summary": summary if isinstance(summary, dict) else {}}
-
-
-def _shaped(description: str) -> tuple[tuple[int, ...], str | None]:
-    if not description.startswith('{"shape":'):
-        return (), None
-    values = json.loads(description)
-    axes = values.get("axes")
-    return tuple(int(size) for size in values["shape"]), str(axes) if axes else None
-
-
-def _resolution(page: tifffile.TiffPage) -> tuple[float, float] | None:
-    values = []
-    for code in (282, 283):
-        tag = page.tags.get(code)
-        if tag is None:
-            return None
-        above, below = tag.value
-        values.append(above / below if below else 0.0)
-    return values[0], values[1]
 
 
 def read_tiff(path: Path, dtypes: tuple[str, ...] = DTYPES) -> Stack:

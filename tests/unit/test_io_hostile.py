@@ -287,6 +287,25 @@ def test_cut_lif_is_never_read_as_data(tmp_path):
             planes(open_movie(path))
 
 
+@pytest.mark.skipif(not has("bioio_czi") or not has("pylibCZIrw"), reason="the extra czi is not installed")
+def test_cut_or_zeroed_czi_is_never_read_as_data(tmp_path):
+    path = containers.czi(tmp_path / "a.czi", DATA)
+    whole = path.read_bytes()
+    options = InputOptions(frame_interval_s=60.0)
+    n_refused = 0
+    for size in np.linspace(0, len(whole) - 1, 14).astype(int):
+        for content in (whole[:size], whole[:size] + b"\0" * (len(whole) - size)):
+            path.write_bytes(content)
+            try:
+                found = planes(open_movie(path, options))
+            except MigradetectError as error:
+                check_message(path, error)
+                n_refused += 1
+            else:
+                np.testing.assert_array_equal(found, DATA)
+    assert n_refused > 20
+
+
 XML_WORDS = [
     "OME",
     "Image",
