@@ -236,6 +236,22 @@ def test_stk_of_metamorph(tmp_path, data):
         open_movie(tmp_path / "x_wga.stk")
 
 
+def test_stk_per_frame_and_channel(tmp_path, data):
+    for t, c, plane in containers.tcyx(data):
+        containers.stk(tmp_path / f"e_w{c + 1}{NAMES[c]}_s1_t{t + 8}.stk", [plane, plane // 2], z_um=0.5)
+    (entry,) = find_movies([tmp_path])
+    movie = open_movie(entry, InputOptions(projection="max", frame_interval_s=60.0))
+    np.testing.assert_array_equal(planes(movie), data)
+    assert (entry.movie_id, movie.roles) == ("e_s1", ("tspan4", "wga"))
+    assert movie.calibration.pixel_size_source == "MetaMorph"
+
+
+def test_wells_of_positions_are_found_in_the_plate(tmp_path, data):
+    positions_in_one_file(tmp_path / "plate.ome.tif", [data, data], names=("B03", "B04"))
+    (tmp_path / "plate.csv").write_text("well,condition\nB3,x\nB4,y\n")
+    assert [dict(entry.annotations)["condition"] for entry in find_movies([tmp_path])] == ["x", "y"]
+
+
 def test_imagej_stack_above_4_gb(tmp_path):
     n, side = 600, 2048  # 5 GB, of which the disk holds only what is written
     path = tmp_path / "x_wga.tif"
