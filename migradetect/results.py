@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,12 +15,24 @@ from numpy.typing import NDArray
 from migradetect.errors import TableError
 from migradetect.tables import TABLES, empty_table, validate_table
 
-__all__ = ["LABEL_NAMES", "MOVIE_TABLES", "LabelStack", "Results"]
+__all__ = ["LABEL_NAMES", "MOVIE_TABLES", "POINTS_IN_TIME", "TIME_OFFSET", "LabelStack", "Results", "annotation_column"]
+
+#: Column of ``plate.csv`` that says when a movie started.
+TIME_OFFSET = "time_offset_min"
+#: Columns that are points in time, not durations.
+POINTS_IN_TIME = ("time_min", "birth_time_min", "end_time_min")
 
 #: Tables of one movie, in the order of the documentation. ``movies`` belongs to a batch.
 MOVIE_TABLES = tuple(name for name in TABLES if name != "movies")
 #: Label image stacks of one movie.
 LABEL_NAMES = ("cells", "fibers", "migrasomes")
+
+
+def annotation_column(name: str, values: Sequence[str | float | None]) -> pd.Series[Any]:
+    """Column that ``plate.csv`` or a file name gives: a number for the time offset, text for all others."""
+    if name == TIME_OFFSET:
+        return pd.Series([np.nan if value is None else float(value) for value in values], dtype="float64")
+    return pd.Series([None if value is None else str(value) for value in values], dtype="string")
 
 
 class LabelStack:
@@ -94,6 +106,26 @@ class Results:
             if name not in self.tables:
                 self.tables[name] = empty_table(name)
             validate_table(name, self.tables[name])
+
+    def annotate(self, columns: Mapping[str, str | float | None]) -> None:
+        """Add columns with one value for the whole movie, after those of each table.
+
+        Parameters
+        ----------
+        columns : mapping of str to (str, float or None)
+            Name -> value. ``time_offset_min`` is a number and is added to every point in time (``time_min``,
+            ``birth_time_min``, ``end_time_min``), so that movies that started later line up; durations stay.
+        """
+        offset_min = columns.get(TIME_OFFSET)
+        for name, table in self.tables.items():
+            table = table.copy()
+            for column in POINTS_IN_TIME:
+                if isinstance(offset_min, float) and column in table.columns:
+                    table[column] = table[column] + offset_min
+            for column, value in columns.items():
+                table[column] = annotation_column(column, [value] * len(table)).set_axis(table.index)
+            validate_table(name, table)
+            self.tables[name] = table
 
     @property
     def frames(self) -> pd.DataFrame:

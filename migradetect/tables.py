@@ -80,7 +80,12 @@ class Table:
 
 _MOVIE = Column("movie_id", "string", "", "movie the row belongs to")
 _FRAME = Column("frame", "int64", "frame", "frame index from 0")
-_TIME = Column("time_min", "float64", "min", "time since the first frame; null for a single frame")
+_TIME = Column(
+    "time_min",
+    "float64",
+    "min",
+    "time since the first frame, plus time_offset_min where it is given; null for a single frame",
+)
 _CELL = Column("cell_id", "int64", "", "cell, unique within the movie")
 _Y = Column("y_um", "float64", "um", "row of the centre in the image as recorded")
 _X = Column("x_um", "float64", "um", "column of the centre in the image as recorded")

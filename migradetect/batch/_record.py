@@ -17,6 +17,7 @@ from migradetect.batch._job import Outcome
 from migradetect.batch._worker import versions
 from migradetect.io import TableFormat, atomic_write_json, write_table
 from migradetect.params import Params
+from migradetect.results import annotation_column
 from migradetect.tables import TABLES, conform_table, empty_table
 
 __all__ = ["BatchRecord"]
@@ -95,8 +96,13 @@ class BatchRecord:
         if not self._rows:
             return empty_table("movies")
         names = TABLES["movies"].names
+        extra = dict.fromkeys(name for row in self._rows.values() for name in row if name not in (*names, "error"))
         rows = [{name: row.get(name) for name in names} for row in self._rows.values()]
-        return conform_table("movies", pd.DataFrame(rows, columns=list(names), dtype=object))
+        table = conform_table("movies", pd.DataFrame(rows, columns=list(names), dtype=object))
+        by_id = {str(row["movie_id"]): row for row in self._rows.values()}
+        for name in extra:  # columns of plate.csv and of the file names
+            table[name] = annotation_column(name, [by_id[str(movie_id)].get(name) for movie_id in table["movie_id"]])
+        return table
 
     def write(self) -> None:
         """Write both files, each in one step."""

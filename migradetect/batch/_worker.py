@@ -60,7 +60,7 @@ def analyze_job(
     movie_id = job.entry.movie_id
     notify = report or (lambda event: None)
     notify(Event(movie_id, "start"))
-    base: dict[str, Any] = {"path": str(job.entry.path)}
+    base: dict[str, Any] = {"path": str(job.entry.path), **dict(job.entry.annotations)}
     try:
         return _analyze(job, notify, cancel, started, base)
     except CancelledError:
@@ -132,6 +132,8 @@ def _identity(job: Job, digest: str) -> dict[str, Any]:
         "parameters": job.params.model_dump(mode="json"),
         "migradetect": __version__,
         "table_format": job.table_format,
+        # they stand in every table; by list, as JSON gives them back
+        "annotations": [list(pair) for pair in job.entry.annotations],
     }
 
 

@@ -19,6 +19,7 @@ __all__ = [
     "Paths",
     "Pattern",
     "PixelSize",
+    "Plate",
     "Preset",
     "Projection",
     "Set",
@@ -88,7 +89,16 @@ Pattern = Annotated[
     str | None,
     typer.Option(
         metavar="REGEX",
-        help="Names of file-per-frame sequences: groups t, c, z and others.",
+        help="File names: groups t, c, z count planes; others (well, condition, replicate) become columns.",
+        show_default=False,
+        rich_help_panel=_INPUT,
+    ),
+]
+Plate = Annotated[
+    str | None,
+    typer.Option(
+        metavar="CSV",
+        help="Plate, well, condition, replicate of each movie; default: plate.csv in the folder.",
         show_default=False,
         rich_help_panel=_INPUT,
     ),

@@ -39,6 +39,7 @@ def command(
     axes: o.Axes = None,
     projection: o.Projection = None,
     pattern: o.Pattern = None,
+    plate: o.Plate = None,
     workers: Annotated[str, typer.Option(metavar="N|auto", help="Movies analysed at a time.")] = "auto",
     force: Annotated[bool, typer.Option("--force", help="Analyse again what is complete.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be analysed.")] = False,
@@ -46,7 +47,8 @@ def command(
     cells: Annotated[bool, typer.Option("--cells", help="Also print one row per cell.")] = False,
 ) -> None:
     """Analyse every movie of a folder; what is complete already is kept."""
-    from migradetect.io import find_movies, scan
+    from migradetect.cli._console import print_note
+    from migradetect.io import scan, search_movies
 
     inputs = {
         "channels": channels,
@@ -55,10 +57,14 @@ def command(
         "axes": axes,
         "projection": projection,
         "pattern": pattern,
+        "plate": plate,
     }
     n_workers = _workers(workers)
     params = o.resolve(preset, config, assignments, **inputs)
-    entries = find_movies(paths, o.input_options(params, **inputs))
+    found = search_movies(paths, o.input_options(params, **inputs))
+    entries = found.entries
+    for note in [*found.notes, *(warning for entry in entries for warning in entry.warnings)]:
+        print_note(f"warning: {note}")
     if dry_run:
         from migradetect.cli.scan import show_scan
 

@@ -24,10 +24,12 @@ def command(
     axes: o.Axes = None,
     projection: o.Projection = None,
     pattern: o.Pattern = None,
+    plate: o.Plate = None,
     config: o.Config = None,
 ) -> None:
     """List the movies found, how they are read and what is wrong, before any computing."""
-    from migradetect.io import find_movies, scan
+    from migradetect.cli._console import print_note
+    from migradetect.io import scan, search_movies
 
     inputs = {
         "channels": channels,
@@ -36,15 +38,20 @@ def command(
         "axes": axes,
         "projection": projection,
         "pattern": pattern,
+        "plate": plate,
     }
     params = o.resolve(None, config, None, **inputs)
-    table = scan(find_movies(paths, o.input_options(params, **inputs)))
+    found = search_movies(paths, o.input_options(params, **inputs))
+    for note in found.notes:
+        print_note(f"warning: {note}")
+    table = scan(found.entries)
     raise typer.Exit(show_scan(table))
 
 
 def show_scan(table: pd.DataFrame) -> ExitCode:
     """Print what was found; the code that a run would end with, as far as can be told."""
     from migradetect.cli._console import print_table, stdout
+    from migradetect.io import SCAN_COLUMNS
 
     shown = table[["movie_id", "kind"]].copy()
     shown["axes"] = (table["axes"] + " " + table["shape"]).where(table["axes"].notna())
@@ -52,6 +59,9 @@ def show_scan(table: pd.DataFrame) -> ExitCode:
     shown["pixel"] = _with_source(table["pixel_size_um"], "um", table["pixel_size_source"])
     shown["interval"] = _with_source(table["frame_interval_s"], "s", table["frame_interval_source"])
     shown["projection"] = table["projection"]
+    extra = [name for name in table.columns if name not in SCAN_COLUMNS]
+    shown[extra] = table[extra]
+    shown["flags"] = table["qc_flags"]
     shown["ok"] = table["problem"].isna().map({True: "yes", False: "NO"})
     headings = {
         "movie_id": "movie",
@@ -61,12 +71,17 @@ def show_scan(table: pd.DataFrame) -> ExitCode:
         "pixel": "pixel size",
         "interval": "frame interval",
         "projection": "z",
+        **{name: name for name in extra},
+        "flags": "flags",
         "ok": "ok",
     }
-    if table["projection"].isna().all():
-        del headings["projection"]
+    for column, heading in (("projection", "projection"), ("qc_flags", "flags")):
+        if table[column].isna().all():
+            del headings[heading]
     print_table(shown, headings, styles={"ok": {"yes": "green", "NO": "bold red"}}, fold=list(headings))
     console = stdout()
+    for warning in table["warnings"].dropna().str.split("\n").explode():
+        console.print(f"warning: {warning}", markup=False, soft_wrap=True)
     for problem in table["problem"].dropna():
         console.print(f"problem: {problem}", markup=False, soft_wrap=True)
     good, n = int(table["problem"].isna().sum()), len(table)

@@ -9,7 +9,7 @@ import pandas as pd
 
 from migradetect.evaluate.cells import CellOverlap
 from migradetect.evaluate.tally import FloatArray, Score, Tally, macro_recall, median, ratio
-from migradetect.results import Results
+from migradetect.results import TIME_OFFSET, Results
 from migradetect.tables import FATES, LOCATIONS, TABLES
 
 __all__ = ["scores_counts", "scores_tracks", "tally_counts", "tally_tracks"]
@@ -31,6 +31,12 @@ def _tracks_of(results: Results) -> pd.DataFrame:
 def _numbers(table: pd.DataFrame, name: str) -> FloatArray:
     numbers: FloatArray = np.asarray(table[name].astype("Float64").to_numpy(dtype=np.float64, na_value=np.nan))
     return numbers
+
+
+def _since_start(table: pd.DataFrame, name: str) -> FloatArray:
+    """Points in time from the first frame, without the offset that a plate table gives."""
+    times = _numbers(table, name)
+    return times - np.nan_to_num(_numbers(table, TIME_OFFSET)) if TIME_OFFSET in table.columns else times
 
 
 def _interval_min(results: Results, truth: Results) -> float:
@@ -80,8 +86,8 @@ def tally_tracks(results: Results, truth: Results, matched: pd.DataFrame, overla
     interval = _interval_min(results, truth)
     for name, censored in (("birth", "is_left_censored"), ("end", "is_right_censored")):
         seen = ~true[censored].astype("boolean").fillna(True).to_numpy(dtype=bool)
-        times = _numbers(true, f"{name}_time_min")
-        error = _numbers(pred, f"{name}_time_min") - times
+        times = _since_start(true, f"{name}_time_min")
+        error = _since_start(pred, f"{name}_time_min") - times
         is_case = seen & np.isfinite(times)
         tally.add(**{f"{name}_cases": is_case.sum(), f"{name}_missing": (is_case & np.isnan(error)).sum()})
         tally.measure(**{f"{name}_min": error[is_case], f"{name}_frames": error[is_case] / interval})

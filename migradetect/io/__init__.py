@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from migradetect.io.atomic import atomic_write_bytes, atomic_write_json, atomic_write_text, to_json
 from migradetect.io.batch_results import BatchResults, load
-from migradetect.io.discovery import find_movies
+from migradetect.io.discovery import Search, find_movies, search_movies
 from migradetect.io.hand_counts import load_hand_counts
 from migradetect.io.movie_writing import write_movie
-from migradetect.io.opening import input_hash, open_movie, scan
+from migradetect.io.opening import SCAN_COLUMNS, input_hash, open_movie, scan
 from migradetect.io.options import InputOptions, MovieEntry
 from migradetect.io.results_io import StoredLabels, is_complete, load_results, write_results
 from migradetect.io.tables_io import TableFormat, read_table, write_table
 
 __all__ = [
+    "SCAN_COLUMNS",
     "BatchResults",
     "InputOptions",
     "MovieEntry",
+    "Search",
     "StoredLabels",
     "TableFormat",
     "atomic_write_bytes",
@@ -30,6 +32,7 @@ __all__ = [
     "open_movie",
     "read_table",
     "scan",
+    "search_movies",
     "to_json",
     "write_movie",
     "write_results",

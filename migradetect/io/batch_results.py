@@ -54,7 +54,7 @@ class BatchResults:
         if name not in self._tables:
             parts = [read_table(name, folder) for folder in self._folders.values()]
             filled = [part for part in parts if len(part)]
-            self._tables[name] = pd.concat(filled, ignore_index=True) if filled else empty_table(name)
+            self._tables[name] = pd.concat(filled, ignore_index=True) if filled else (parts or [empty_table(name)])[0]
         return self._tables[name]
 
     @cached_property

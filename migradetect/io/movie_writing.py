@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from migradetect.calibration import Calibration
 from migradetect.errors import AxesError, OutputError
 from migradetect.io.naming import safe_name
-from migradetect.io.ome import write_ome
+from migradetect.io.ome_writing import write_ome
 from migradetect.io.tiff_checks import DTYPES
 
 __all__ = ["part_file", "write_movie", "write_ome_planes"]
@@ -109,7 +109,7 @@ def write_ome_planes(path: Path, planes: Iterator[NDArray[Any]], sizes: Sequence
     dtype : str
         Type of the pixels.
     xml : bytes
-        From :func:`~migradetect.io.ome.write_ome`.
+        From :func:`~migradetect.io.ome_writing.write_ome`.
     """
     n_t, n_c, n_z, height, width = sizes
     big = n_t * n_c * n_z * height * width * np.dtype(dtype).itemsize > _BIG

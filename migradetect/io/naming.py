@@ -11,9 +11,20 @@ from pathlib import Path
 
 from migradetect.errors import ReadError
 
-__all__ = ["NameParts", "guess_role", "natural_key", "parse_name", "safe_name", "stem_of", "unique_names"]
+__all__ = [
+    "PLATE_COLUMNS",
+    "NameParts",
+    "guess_role",
+    "natural_key",
+    "parse_name",
+    "safe_name",
+    "stem_of",
+    "unique_names",
+]
 
-_SUFFIX = re.compile(r"(\.ome)?\.tiff?$|\.ome\.(tf2|tf8|btf)$", re.IGNORECASE)
+_SUFFIX = re.compile(
+    r"(\.ome)?\.(tiff?|zarr)$|\.ome\.(tf2|tf8|btf)$|\.companion\.ome$|\.(stk|nd2|czi|lif)$", re.IGNORECASE
+)
 _DIGITS = re.compile(r"([0-9]+)")
 #: Longer names break folder limits of some file systems once table names are appended.
 _MAX_NAME = 100
@@ -27,7 +38,7 @@ def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
 
 
 def stem_of(path: Path) -> str:
-    """File name without ``.tif`` or ``.ome.tif``."""
+    """File name without ``.tif``, ``.ome.tif`` or the like."""
     return _SUFFIX.sub("", path.name)
 
 
@@ -81,6 +92,8 @@ class NameParts:
         Channel, such as ``"1"`` or ``"wga"``.
     channel_name : str or None
         Name of the channel that goes with `c`.
+    columns : tuple of (str, str or None)
+        Further named groups of the pattern: columns of every result table.
     """
 
     group: str
@@ -88,8 +101,11 @@ class NameParts:
     c: str | None = None
     z: int | None = None
     channel_name: str | None = None
+    columns: tuple[tuple[str, str | None], ...] = ()
 
 
+#: Named groups that become columns also where a pattern counts nothing.
+PLATE_COLUMNS = ("plate", "well", "condition", "replicate", "time_offset_min")
 #: Names that some microscopes write as a whole. Named groups other than t, c, z stay in the name of the movie.
 _WHOLE = tuple(
     re.compile(pattern)
@@ -103,6 +119,7 @@ _WHOLE = tuple(
 )
 #: ``C03`` is a well of a plate, ``C1-`` a channel that ImageJ split off.
 _WELL = re.compile(r"C(0[1-9]|1[0-9]|2[0-4])")
+_AXES = ("t", "c", "z")
 _KEYS = {
     **dict.fromkeys(("t", "tp", "time", "timepoint", "frame"), "t"),
     **dict.fromkeys(("c", "ch", "channel", "w", "wave", "wavelength"), "c"),
@@ -113,12 +130,12 @@ _LONG = "timepoint|time|frame|tp|channel|wavelength|wave|ch|slice|plane|position
 _SHORT = "t|c|w|z|s|p|m|f"
 #: A token is a chunk of the name between separators; ``t-1`` and ``time_001`` keep their number apart.
 _TOKEN = re.compile(
-    rf"(?<![^_\-. ])(?:(?P<key>{_LONG}|[tcwzsp])(?:[-=]|(?<=[a-z]{{3}})[_ ])?(?P<number>\d+)"
-    rf"(?:(?<=\d)(?P<name>(?<=w\d)[a-z][\w]*?(?:-[a-z0-9]+)*|(?<=w\d\d)[a-z][\w]*?(?:-[a-z0-9]+)*))?"
-    rf"|(?P<run>(?:(?:{_LONG}|{_SHORT})\d+){{2,}}))(?=$|[_\-. ])",
+    rf"(?<![^_\-. ])(?:(?P<key>{_LONG}|[tcwzsp])(?:[-=]|(?<=[a-z]{{3}})[_ ])?(?P<number>[0-9]+)"
+    rf"(?:(?<=[0-9])(?P<name>(?<=w[0-9])[a-z][\w]*?(?:-[a-z0-9]+)*|(?<=w[0-9][0-9])[a-z][\w]*?(?:-[a-z0-9]+)*))?"
+    rf"|(?P<run>(?:(?:{_LONG}|{_SHORT})[0-9]+){{2,}}))(?=$|[_\-. ])",
     re.IGNORECASE,
 )
-_PAIR = re.compile(rf"({_LONG}|{_SHORT})(\d+)", re.IGNORECASE)
+_PAIR = re.compile(rf"({_LONG}|{_SHORT})([0-9]+)", re.IGNORECASE)
 #: Stains and fluorophores that name a channel in a file name when no number does.
 _STAINS = re.compile(
     r"(?<![^_\-. ])(?P<name>tspan-?4(?:-?(?:e?gfp|m?cherry|rfp))?|tetraspanin-?4?|wga(?:-?[a-z]*\d*)?|e?gfp|m?cherry"
@@ -154,13 +171,15 @@ def parse_name(stem: str, pattern: str | None = None) -> NameParts:
             raise ReadError(
                 f"--pattern: expected a regular expression, got '{pattern}' ({error}); see --help"
             ) from error
-        if not set(compiled.groupindex) & {"t", "c", "z"}:
+        if not set(compiled.groupindex) & {"t", "c", "z", *PLATE_COLUMNS}:
             raise ReadError(
-                f"--pattern: expected a named group t, c or z, got '{pattern}'; "
+                f"--pattern: expected a named group t, c or z, or {', '.join(PLATE_COLUMNS)}, got '{pattern}'; "
                 r"for example --pattern '(?P<pos>.+)_(?P<c>\d)_(?P<t>\d+)'"
             )
         found = compiled.fullmatch(stem)
-        return _from_match(stem, found) if found else NameParts(stem)
+        if found is None:
+            return NameParts(stem, columns=tuple((name, None) for name in compiled.groupindex if name not in _AXES))
+        return _from_match(stem, found)
     for whole in _WHOLE:
         found = whole.fullmatch(stem)
         if found:
@@ -186,6 +205,7 @@ def _from_match(stem: str, found: re.Match[str]) -> NameParts:
         z=numbers["z"],
         c=channel,
         channel_name=channel if channel and not channel.isdigit() else None,
+        columns=tuple((name, text) for name, text in values.items() if name not in _AXES),
     )
 
 

@@ -1,26 +1,24 @@
-"""OME-XML: sizes, where each plane lies, calibration and channel names; and the XML that is written."""
+"""OME-XML that files hold: sizes, where each plane lies, calibration and channel names of every position."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 
-from migradetect.calibration import Calibration
-from migradetect.errors import AxesError, CalibrationError, ReadError
+from migradetect.errors import CalibrationError, ReadError
 from migradetect.io.recording import Found
+from migradetect.io.tiff_checks import MAX_PIXELS
 from migradetect.io.units import interval_s, length_um, square_pixel
 
-__all__ = ["OmeImage", "OmePlane", "parse_ome", "write_ome"]
+__all__ = ["OmeImage", "OmePlane", "is_inside", "parse_ome", "reference_of"]
 
-_NAMESPACE = "http://www.openmicroscopy.org/Schemas/OME/2016-06"
 _COPY = "export the movie again as one OME-TIFF"
 #: More planes than any recording; a damaged size must not become a long loop.
-_MAX_PLANES = 10_000_000
+_MAX_PLANES = 2_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +33,22 @@ class OmePlane:
 class OmeImage:
     """One image of an OME-XML: sizes T, C, Z, Y, X, places of its planes in that order, names, calibration."""
 
+    name: str | None
     sizes: tuple[int, int, int, int, int]
     planes: dict[tuple[int, int, int], OmePlane]
     channel_names: tuple[str | None, ...]
     found: Found
     order: str
+
+    def files(self) -> list[str]:
+        """Names of the companion files that hold its planes, sorted."""
+        return sorted({plane.file for plane in self.planes.values() if plane.file is not None})
+
+
+class _Builder(ElementTree.TreeBuilder):
+    def doctype(self, name: str, pubid: str | None, system: str | None) -> None:
+        # called before anything that a document type declares is read, whatever the encoding hides
+        raise ValueError("a document type")
 
 
 def _local(element: ElementTree.Element) -> str:
@@ -50,47 +59,84 @@ def _children(element: ElementTree.Element, name: str) -> list[ElementTree.Eleme
     return [child for child in element if _local(child) == name]
 
 
-def parse_ome(path: Path, xml: str) -> OmeImage:
-    """Read an OME-XML.
+def _parsed(path: Path, xml: str) -> ElementTree.Element:
+    if "<!DOCTYPE" in xml or "<!ENTITY" in xml:
+        # entities can blow up to gigabytes; no OME-XML needs them
+        raise ReadError(f"{path}: expected plain OME-XML, got a document type; {_COPY}")
+    try:
+        parser = ElementTree.XMLParser(target=_Builder())
+        return ElementTree.fromstring(xml.strip("\x00 \r\n\t").encode("utf-8"), parser)
+    except (ElementTree.ParseError, ValueError, LookupError) as error:  # LookupError: unknown encoding
+        raise ReadError(f"{path}: expected intact OME-XML, got '{error}'; {_COPY}") from error
+
+
+def reference_of(path: Path, xml: str) -> str | None:
+    """Name of the file that holds the OME-XML where this one only refers to it; None where it stands here.
+
+    Raises
+    ------
+    ReadError
+        If the XML is damaged, or the file would lie outside the folder of this one.
+    """
+    # a recording of many files repeats its XML in each: spare the parsing where the word is not in it
+    if "BinaryOnly" not in xml:
+        return None
+    for element in _children(_parsed(path, xml), "BinaryOnly"):
+        name = element.get("MetadataFile")
+        if name is None or name == path.name:
+            raise ReadError(
+                f"{path}: expected OME-XML inside the file, got a reference to another file without its name; {_COPY}"
+            )
+        return _safe(path, name)
+    return None
+
+
+def parse_ome(path: Path, xml: str, n_bytes: int) -> tuple[OmeImage, ...]:
+    """Every image (position) of an OME-XML.
 
     Parameters
     ----------
     path : Path
         File that holds it.
     xml : str
-        Text of the ImageDescription.
+        Text of the ImageDescription, or of a companion file.
+    n_bytes : int
+        Size of all files that can hold its planes. More planes than bytes are refused before any list is made.
 
     Raises
     ------
     ReadError
-        If the XML is damaged, or describes several images, or planes outside the file's folder.
+        If the XML is damaged, describes no image, or planes outside the file's folder.
     """
-    if "<!DOCTYPE" in xml or "<!ENTITY" in xml:
-        # entities can blow up to gigabytes; no OME-XML needs them
-        raise ReadError(f"{path}: expected plain OME-XML, got a document type; {_COPY}")
-    try:
-        root = ElementTree.fromstring(xml.strip("\x00 \r\n\t").encode("utf-8"))
-    except (ElementTree.ParseError, ValueError, LookupError) as error:  # LookupError: unknown encoding
-        raise ReadError(f"{path}: expected intact OME-XML, got '{error}'; {_COPY}") from error
+    root = _parsed(path, xml)
     images = _children(root, "Image")
-    if _children(root, "BinaryOnly"):
-        raise ReadError(f"{path}: expected OME-XML inside the file, got a reference to another file; {_COPY}")
-    if len(images) != 1 or not _children(images[0], "Pixels"):
+    if not images or not all(_children(image, "Pixels") for image in images):
         raise ReadError(
-            f"{path}: expected one image, got {len(images)} in one file; save each position as its own file"
+            f"{path}: expected one image, or several with their pixels, got {len(images)} in one file; save each "
+            "position as its own file"
         )
-    pixels = _children(images[0], "Pixels")[0]
+    parsed = tuple(_image(path, root.get("UUID"), image, n_bytes) for image in images)
+    if len(parsed) > 1:
+        places = [plane for image in parsed for plane in image.planes.values()]
+        if len(set(places)) != len(places):
+            raise ReadError(f"{path}: expected each page in one image, got pages that several images share; {_COPY}")
+    return parsed
+
+
+def _image(path: Path, own: str | None, image: ElementTree.Element, n_bytes: int) -> OmeImage:
+    pixels = _children(image, "Pixels")[0]
     sizes = tuple(_whole(path, pixels, f"Size{axis}") for axis in "TCZYX")
     n_t, n_c, n_z, n_y, n_x = sizes
-    if min(sizes) < 1 or n_t * n_c * n_z > _MAX_PLANES or n_y * n_x > 10**12:
+    if min(sizes) < 1 or n_t * n_c * n_z > min(_MAX_PLANES, n_bytes) or n_y * n_x > MAX_PIXELS:
         raise ReadError(f"{path}: expected sizes of a movie, got T, C, Z, Y, X = {sizes}; {_COPY}")
     order = pixels.get("DimensionOrder", "XYZCT")
     if sorted(order) != sorted("XYZCT") or not order.startswith("XY"):
         raise ReadError(f"{path}: expected a DimensionOrder such as XYZCT, got '{order}'; {_COPY}")
     names = [channel.get("Name") for channel in _children(pixels, "Channel")]
     return OmeImage(
+        name=image.get("Name"),
         sizes=(n_t, n_c, n_z, n_y, n_x),
-        planes=_places(path, root.get("UUID"), pixels, order, (n_t, n_c, n_z)),
+        planes=_places(path, own, pixels, order, (n_t, n_c, n_z)),
         channel_names=tuple(names) if len(names) == n_c else (),
         found=_found(path, pixels),
         order=order,
@@ -151,9 +197,22 @@ def _companion(path: Path, own: str | None, uuid: ElementTree.Element) -> str | 
     # a renamed file still knows itself by its UUID
     if name is None or name == path.name or (own is not None and (uuid.text or "").strip() == own):
         return None
-    if name in ("", ".", "..") or re.search(r"[\\/:\x00]", name):
+    return _safe(path, name)
+
+
+def _safe(path: Path, name: str) -> str:
+    """The name, if it is that of a file in the same folder."""
+    if name in ("", ".", "..") or re.search(r"[\\/:\x00]", name) or not is_inside(path, path.parent / name):
         raise ReadError(f"{path}: expected companion files in the same folder, got '{name}' in the OME-XML; {_COPY}")
     return name
+
+
+def is_inside(path: Path, companion: Path) -> bool:
+    """Whether a companion file lies, links followed, in the folder of a file or in the one its own link leads to."""
+    if not companion.is_symlink():
+        return True
+    folders = {path.parent.resolve(), path.resolve().parent}
+    return companion.resolve().parent in folders
 
 
 def _number(element: ElementTree.Element, name: str) -> float | None:
@@ -174,20 +233,13 @@ def _found(path: Path, pixels: ElementTree.Element) -> Found:
         size = square_pixel(path, *sides)
     except CalibrationError as error:
         size, problem = None, str(error)
-    source = "OME-XML"
     value = _number(pixels, "TimeIncrement")
-    interval = None if value is None else interval_s(value, pixels.get("TimeIncrementUnit", "s"))
-    if not interval:
-        times = _plane_times(pixels)
-        if len(times) > 1:
-            interval, source = float(np.median(np.diff(times))), "OME-XML DeltaT"
-    return Found(
-        pixel_size_um=size,
-        pixel_size_source=None if size is None else "OME-XML",
-        frame_interval_s=interval,
-        frame_interval_source=None if interval is None else source,
-        problem=problem,
-    )
+    times = _plane_times(pixels)
+    intervals = [
+        ("OME-XML", None if value is None else interval_s(value, pixels.get("TimeIncrementUnit", "s"))),
+        ("OME-XML DeltaT", float(np.median(np.diff(times))) if len(times) > 1 else None),
+    ]
+    return Found.of([("OME-XML", size)], intervals, problem)
 
 
 def _plane_times(pixels: ElementTree.Element) -> list[float]:
@@ -203,67 +255,3 @@ def _plane_times(pixels: ElementTree.Element) -> list[float]:
             times[int(frame)] = seconds
     frames = sorted(times)
     return [times[frame] for frame in frames] if frames == list(range(len(frames))) else []
-
-
-def write_ome(
-    sizes: Sequence[int],
-    dtype: str,
-    channel_names: Sequence[str],
-    calibration: Calibration | None,
-    z_step_um: float | None = None,
-    named: bool = True,
-) -> bytes:
-    """OME-XML of one image whose planes are stored in the order T, C, Z.
-
-    Parameters
-    ----------
-    sizes : sequence of int
-        T, C, Z, Y, X.
-    dtype : str
-        Type of the pixels.
-    channel_names : sequence of str
-        One per channel.
-    calibration : Calibration or None
-        Pixel size and frame interval.
-    z_step_um : float, optional
-        Distance of the slices.
-    named : bool
-        Write the channel names; False leaves the channels nameless.
-
-    Returns
-    -------
-    bytes
-        ASCII; the same for the same input, so no date and no random identifier stands in it.
-    """
-    n_t, n_c, n_z, n_y, n_x = sizes
-    if len(channel_names) != n_c:
-        raise AxesError(f"expected {n_c} channel names, got {len(channel_names)}; name every channel")
-    root = ElementTree.Element("OME", {"xmlns": _NAMESPACE, "Creator": "migradetect"})
-    image = ElementTree.SubElement(root, "Image", {"ID": "Image:0", "Name": "image"})
-    values = {
-        "ID": "Pixels:0",
-        "DimensionOrder": "XYZCT",
-        "Type": {"float32": "float"}.get(dtype, dtype),
-        "SizeX": str(n_x),
-        "SizeY": str(n_y),
-        "SizeZ": str(n_z),
-        "SizeC": str(n_c),
-        "SizeT": str(n_t),
-        "BigEndian": "false",
-    }
-    if calibration is not None:
-        for axis in "XY":
-            values[f"PhysicalSize{axis}"] = repr(float(calibration.pixel_size_um))
-            values[f"PhysicalSize{axis}Unit"] = "\u00b5m"
-        if calibration.frame_interval_s is not None:
-            values |= {"TimeIncrement": repr(float(calibration.frame_interval_s)), "TimeIncrementUnit": "s"}
-    if z_step_um is not None:
-        values |= {"PhysicalSizeZ": repr(float(z_step_um)), "PhysicalSizeZUnit": "\u00b5m"}
-    pixels = ElementTree.SubElement(image, "Pixels", values)
-    for index, name in enumerate(channel_names):
-        attributes = {"ID": f"Channel:0:{index}", "SamplesPerPixel": "1"} | ({"Name": name} if named else {})
-        ElementTree.SubElement(pixels, "Channel", attributes)
-    ElementTree.SubElement(pixels, "TiffData", {"IFD": "0", "PlaneCount": str(n_t * n_c * n_z)})
-    return b'<?xml version="1.0" encoding="UTF-8"?>' + ElementTree.tostring(
-        root, encoding="us-ascii", xml_declaration=False
-    )

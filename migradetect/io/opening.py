@@ -12,18 +12,22 @@ import numpy as np
 import pandas as pd
 
 from migradetect.calibration import Calibration
-from migradetect.errors import AxesError, CalibrationError, MigradetectError, ReadError
+from migradetect.errors import AxesError, MigradetectError, ReadError
+from migradetect.io.calibrating import doubts, resolve_calibration
 from migradetect.io.channels import assign_roles, count_roles
-from migradetect.io.discovery import find_movies, kind_of
+from migradetect.io.discovery import find_movies
+from migradetect.io.foreign import FOREIGN, record_foreign
 from migradetect.io.naming import guess_role, parse_name, safe_name, stem_of
+from migradetect.io.ndtiff import record_ndtiff
+from migradetect.io.ome_zarr import record_zarr
 from migradetect.io.options import InputOptions, MovieEntry
 from migradetect.io.recording import Recording, with_axes
 from migradetect.io.sequences import record_sequence
-from migradetect.io.single import companions, record_file
-from migradetect.io.source import TiffSource
+from migradetect.io.single import record_file
+from migradetect.io.source import ReaderSource, TiffSource
 from migradetect.movie import Channel, Movie
 
-__all__ = ["input_hash", "open_movie", "scan"]
+__all__ = ["SCAN_COLUMNS", "input_hash", "open_movie", "scan"]
 
 #: Columns of :func:`scan`.
 SCAN_COLUMNS = (
@@ -40,6 +44,8 @@ SCAN_COLUMNS = (
     "frame_interval_s",
     "frame_interval_source",
     "projection",
+    "qc_flags",
+    "warnings",
     "problem",
 )
 
@@ -88,12 +94,14 @@ def scan(entries: Sequence[MovieEntry]) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        One row per movie; ``problem`` is null where the movie can be analysed.
+        One row per movie; ``problem`` is null where the movie can be analysed. ``warnings`` has a line for each doubt.
+        The columns of ``plate.csv`` and of the file-name pattern come last.
     """
     rows = [_scan_row(entry) for entry in entries]
-    table = pd.DataFrame(rows, columns=list(SCAN_COLUMNS))
-    for column in SCAN_COLUMNS:
-        if column in ("pixel_size_um", "frame_interval_s"):
+    extra = list(dict.fromkeys(name for entry in entries for name, _ in entry.annotations))
+    table = pd.DataFrame(rows, columns=[*SCAN_COLUMNS, *extra])
+    for column in table.columns:
+        if column in ("pixel_size_um", "frame_interval_s", "time_offset_min"):
             table[column] = table[column].astype("float64")
         elif column != "n_files":
             table[column] = table[column].astype("string")
@@ -109,6 +117,8 @@ def input_hash(entry: MovieEntry) -> str:
         If a file can't be read.
     """
     digest = blake2b(digest_size=20)
+    if entry.position is not None:
+        digest.update(f"position {entry.position}".encode())
     for path in entry.files:
         try:
             digest.update(path.stat().st_size.to_bytes(8, "little"))
@@ -124,23 +134,19 @@ def input_hash(entry: MovieEntry) -> str:
 
 def _as_entry(source: str | Path | MovieEntry, options: InputOptions | None) -> MovieEntry:
     if isinstance(source, MovieEntry):
-        return (
-            source if options is None else MovieEntry(source.movie_id, source.path, source.files, source.kind, options)
-        )
+        return source if options is None else replace(source, options=options)
     path = Path(source)
     options = options or InputOptions()
-    if path.is_dir():
-        entries = find_movies([path], options)
-        if len(entries) != 1:
-            names = ", ".join(entry.movie_id for entry in entries[:5])
-            raise ReadError(f"{path}: expected one movie, got {len(entries)} ({names}); open one of its files")
-        return entries[0]
-    kind = kind_of(path) or "tiff"
-    try:
-        files = companions(path)
-    except MigradetectError:
-        files = (path,)  # opening it will say what is wrong
-    return MovieEntry(safe_name(stem_of(path)), path, files, kind, options)
+    if not path.exists():
+        return MovieEntry(safe_name(stem_of(path)), path, (path,), "tiff", options)  # opening it will say so
+    entries = find_movies([path], options)
+    if len(entries) != 1:
+        names = ", ".join(entry.movie_id for entry in entries[:5])
+        raise ReadError(
+            f"{path}: expected one movie, got {len(entries)} ({names}); open one of its files, or one that find_movies "
+            "lists"
+        )
+    return entries[0]
 
 
 def _record(entry: MovieEntry) -> Recording:
@@ -148,14 +154,25 @@ def _record(entry: MovieEntry) -> Recording:
     options = entry.options
     if entry.kind == "sequence":
         return record_sequence(entry.path, entry.files, options)
-    recording = record_file(entry.path)
+    if entry.kind == "ndtiff":
+        recording = record_ndtiff(entry.path, entry.position)
+    elif entry.kind == "ome-zarr":
+        recording = record_zarr(entry.path, entry.position)
+    elif entry.path.suffix.casefold() in FOREIGN:
+        recording = record_foreign(entry.path, entry.position)
+    else:
+        recording = record_file(entry.path, position=entry.position)
     if options.axes is not None:
         recording = with_axes(recording, options.axes, count_roles(options.channels))
-    if recording.size("C") == 1 and not any(recording.channel_names) and "?" not in recording.axes:
+    if recording.size("C") == 1 and "?" not in recording.axes and not _tells_role(recording.channel_names):
         name = parse_name(stem_of(entry.path), options.pattern).channel_name
         if name and guess_role(name):
             recording = replace(recording, channel_names=(name,))
     return recording
+
+
+def _tells_role(names: Sequence[str | None]) -> bool:
+    return any(name and guess_role(name) for name in names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +184,7 @@ class _Checked:
 def _check(recording: Recording, options: InputOptions) -> _Checked:
     _check_axes(recording, options)
     channels = assign_roles(recording.path, recording.size("C"), recording.channel_names, options.channels)
-    return _Checked(channels, _calibration(recording, options))
+    return _Checked(channels, resolve_calibration(recording, options))
 
 
 def _check_axes(recording: Recording, options: InputOptions) -> None:
@@ -192,48 +209,27 @@ def _check_axes(recording: Recording, options: InputOptions) -> None:
         )
 
 
-def _calibration(recording: Recording, options: InputOptions) -> Calibration:
-    path, found = recording.path, recording.found
-    size, size_source = options.pixel_size_um, options.pixel_size_source
-    if size is None:
-        if found.problem is not None:
-            raise CalibrationError(found.problem)
-        if found.pixel_size_um is None or found.pixel_size_source is None:
-            raise CalibrationError(
-                f"{path}: expected a pixel size, got none in the file; give it with --pixel-size-um, for example "
-                "--pixel-size-um 0.108"
-            )
-        size, size_source = found.pixel_size_um, found.pixel_size_source
-    interval, interval_source = options.frame_interval_s, options.frame_interval_source
-    if interval is None:
-        interval, interval_source = found.frame_interval_s, found.frame_interval_source or "none"
-    if recording.size("T") == 1:
-        interval, interval_source = None, "single frame"
-    elif interval is None:
-        raise CalibrationError(
-            f"{path}: expected a frame interval for {recording.size('T')} frames, got none in the file; "
-            "give it with --frame-interval-s, for example --frame-interval-s 120"
-        )
-    try:
-        return Calibration(size, interval, size_source, interval_source)
-    except CalibrationError as error:
-        raise CalibrationError(f"{path}: {error}") from error
-
-
 def _movie(recording: Recording, entry: MovieEntry, movie_id: str) -> Movie:
     checked = _check(recording, entry.options)
     used = [index for index, _ in checked.channels]
     n_z = recording.size("Z")
     projection = entry.options.projection if n_z > 1 else None
-    source = TiffSource(
-        files=tuple(str(file) for file in recording.files),
-        file_index=np.ascontiguousarray(recording.in_tcz(recording.file_index)[:, used]),
-        offsets=np.ascontiguousarray(recording.in_tcz(recording.offsets)[:, used]),
-        raw=recording.raw,
-        dtypes=recording.dtypes,
-        shape_yx=(recording.shape[-2], recording.shape[-1]),
-        projection=projection,
-    )
+    numbers = np.ascontiguousarray(recording.in_tcz(recording.offsets)[:, used])
+    shape_yx = (recording.shape[-2], recording.shape[-1])
+    source: TiffSource | ReaderSource
+    if recording.reader is not None:
+        source = ReaderSource(recording.reader, numbers, recording.dtype, shape_yx, projection)
+    else:
+        source = TiffSource(
+            files=tuple(str(file) for file in recording.files),
+            file_index=np.ascontiguousarray(recording.in_tcz(recording.file_index)[:, used]),
+            offsets=numbers,
+            raw=recording.raw,
+            dtypes=recording.dtypes,
+            shape_yx=shape_yx,
+            projection=projection,
+        )
+    doubtful = doubts(recording, entry.options, checked.calibration)
     return Movie(
         movie_id=movie_id,
         n_frames=recording.size("T"),
@@ -252,14 +248,24 @@ def _movie(recording: Recording, entry: MovieEntry, movie_id: str) -> Movie:
             "dtype": recording.dtype,
             "channel_names": list(recording.channel_names),
             "projection": projection,
-        },
+            "calibration_found": doubtful.found,
+            "annotations": dict(entry.annotations),
+            "warnings": [*entry.warnings, *recording.warnings, *doubtful.warnings],
+            "qc_flags": [
+                *(["not_in_plate"] if entry.warnings else []),
+                *(["fewer_frames_than_planned"] if recording.warnings else []),
+                *doubtful.flags,
+            ],
+        }
+        | ({} if entry.position is None else {"position": entry.position}),
     )
 
 
 def _scan_row(entry: MovieEntry) -> dict[str, Any]:
-    row: dict[str, Any] = dict.fromkeys(SCAN_COLUMNS)
+    row: dict[str, Any] = dict.fromkeys(SCAN_COLUMNS) | dict(entry.annotations)
     row |= {"movie_id": entry.movie_id, "path": str(entry.path), "kind": entry.kind, "n_files": len(entry.files)}
     row["projection"] = entry.options.projection
+    row["warnings"] = "\n".join(entry.warnings) or None
     try:
         recording = _record(entry)
         found, options = recording.found, entry.options
@@ -289,6 +295,8 @@ def _scan_row(entry: MovieEntry) -> dict[str, Any]:
         row |= {
             "frame_interval_s": calibration.frame_interval_s,
             "frame_interval_source": calibration.frame_interval_source,
+            "qc_flags": ",".join(movie.provenance["qc_flags"]) or None,
+            "warnings": "\n".join(movie.provenance["warnings"]) or None,
         }
     except MigradetectError as error:
         row["problem"] = str(error)

@@ -9,7 +9,9 @@ from typing import Literal
 __all__ = ["InputOptions", "Kind", "MovieEntry", "Projection"]
 
 Projection = Literal["max", "sum"]
-Kind = Literal["ome-tiff", "imagej", "tiff", "sequence"]
+Kind = Literal[
+    "ome-tiff", "imagej", "tiff", "sequence", "micromanager", "ndtiff", "metamorph", "ome-zarr", "nd2", "czi", "lif"
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,8 @@ class InputOptions:
         and any further ones (position, well), which name the movie. It replaces the built-in tokens.
     allow_gaps : bool
         Accept frame numbers with a constant step larger than one, as left by keeping every n-th file.
+    plate : str or None
+        Table of what was done to each movie; by default ``plate.csv`` in the folder that is searched.
     """
 
     axes: str | None = None
@@ -50,6 +54,7 @@ class InputOptions:
     frame_interval_source: str = "command line"
     pattern: str | None = None
     allow_gaps: bool = False
+    plate: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +69,16 @@ class MovieEntry:
         The file; for a sequence the folder that holds its files.
     files : tuple of Path
         Every file of the movie, in natural order.
-    kind : {"ome-tiff", "imagej", "tiff", "sequence"}
-        Container.
+    kind : str
+        Container, one of :data:`Kind`.
     options : InputOptions
         What the user said.
+    position : int or None
+        Which one, from 0, where the file holds several.
+    annotations : tuple of (str, str or float or None)
+        Further columns of every result table, from ``plate.csv`` and the file name.
+    warnings : tuple of str
+        What is doubtful about them.
     """
 
     movie_id: str
@@ -75,3 +86,6 @@ class MovieEntry:
     files: tuple[Path, ...]
     kind: Kind
     options: InputOptions = field(default_factory=InputOptions)
+    position: int | None = None
+    annotations: tuple[tuple[str, str | float | None], ...] = ()
+    warnings: tuple[str, ...] = ()

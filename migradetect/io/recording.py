@@ -2,38 +2,97 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from migradetect.errors import AxesError
 from migradetect.io.options import Kind
+from migradetect.io.tiff import Stack
 
-__all__ = ["Found", "Recording", "with_axes"]
+__all__ = ["Claim", "Found", "PlaneReader", "Recording", "fewer_frames", "of_stack", "squeezed", "with_axes"]
+
+
+class PlaneReader(Protocol):
+    """Hands out the planes of a container that is not TIFF; picklable, keeps nothing open."""
+
+    @property
+    def path(self) -> str:
+        """What to call it in messages."""
+
+    def plane(self, index: int) -> NDArray[Any]:
+        """One plane, shape (Y, X), by its number in the container."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A value and where it stands."""
+
+    value: float
+    source: str
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Calibration found in a file; None where there is none.
+    """Calibration found in a file.
 
     Parameters
     ----------
-    pixel_size_um, frame_interval_s : float or None
-        Values.
-    pixel_size_source, frame_interval_source : str or None
-        Where they stand.
+    pixel_sizes_um, frame_intervals_s : tuple of Claim
+        Every value that stands in the file, the one to use first.
     problem : str or None
-        Why a value that is there can't be used.
+        Why a pixel size that is there can't be used.
     """
 
-    pixel_size_um: float | None = None
-    pixel_size_source: str | None = None
-    frame_interval_s: float | None = None
-    frame_interval_source: str | None = None
+    pixel_sizes_um: tuple[Claim, ...] = ()
+    frame_intervals_s: tuple[Claim, ...] = ()
     problem: str | None = None
+
+    @classmethod
+    def of(
+        cls,
+        pixel_sizes_um: Iterable[tuple[str, float | None]] = (),
+        frame_intervals_s: Iterable[tuple[str, float | None]] = (),
+        problem: str | None = None,
+    ) -> Found:
+        """Pairs of source and value, in order of preference; values that are None or not positive are no values."""
+
+        def claims(pairs: Iterable[tuple[str, float | None]]) -> tuple[Claim, ...]:
+            return tuple(Claim(float(value), source) for source, value in pairs if value is not None and value > 0)
+
+        return cls(claims(pixel_sizes_um), claims(frame_intervals_s), problem)
+
+    def also(self, other: Found) -> Found:
+        """With the values of another place behind its own."""
+        return replace(
+            self,
+            pixel_sizes_um=(*self.pixel_sizes_um, *other.pixel_sizes_um),
+            frame_intervals_s=(*self.frame_intervals_s, *other.frame_intervals_s),
+        )
+
+    @property
+    def pixel_size_um(self) -> float | None:
+        """Pixel size to use."""
+        return self.pixel_sizes_um[0].value if self.pixel_sizes_um else None
+
+    @property
+    def pixel_size_source(self) -> str | None:
+        """Where it stands."""
+        return self.pixel_sizes_um[0].source if self.pixel_sizes_um else None
+
+    @property
+    def frame_interval_s(self) -> float | None:
+        """Frame interval to use."""
+        return self.frame_intervals_s[0].value if self.frame_intervals_s else None
+
+    @property
+    def frame_interval_source(self) -> str | None:
+        """Where it stands."""
+        return self.frame_intervals_s[0].source if self.frame_intervals_s else None
 
 
 @dataclass(frozen=True)
@@ -62,6 +121,12 @@ class Recording:
         Name of each channel as far as known; empty where none is.
     found : Found
         Calibration in the file.
+    reader : PlaneReader or None
+        Reads the planes of a container that is not TIFF; `offsets` are then numbers of planes.
+    warnings : tuple of str
+        What the user should know; the planes are good nevertheless.
+    acquired_s : float or None
+        When the first plane was recorded, from an arbitrary start.
     """
 
     path: Path
@@ -76,6 +141,9 @@ class Recording:
     dtypes: tuple[str, ...]
     channel_names: tuple[str | None, ...]
     found: Found
+    reader: PlaneReader | None = None
+    warnings: tuple[str, ...] = ()
+    acquired_s: float | None = None
 
     def size(self, axis: str) -> int:
         """Size of an axis; 1 where it is absent."""
@@ -93,6 +161,35 @@ def squeezed(axes: str, shape: tuple[int, ...]) -> tuple[str, tuple[int, ...]]:
     """Axes and sizes without the leading ones of size 1."""
     kept = [(axis, size) for axis, size in zip(axes[:-2], shape[:-2], strict=True) if size != 1]
     return "".join(axis for axis, _ in kept) + axes[-2:], (*(size for _, size in kept), *shape[-2:])
+
+
+def fewer_frames(path: Path, n_frames: int, planned: float | None) -> tuple[str, ...]:
+    """Warning where a recording has fewer frames than were planned; empty where it has not."""
+    if planned is None or n_frames >= planned:
+        return ()
+    return (f"{path}: {n_frames} frames, {planned:g} were planned: stopped early, or frames are missing at the end",)
+
+
+def of_stack(
+    stack: Stack, kind: Kind, axes: str, shape: tuple[int, ...], names: tuple[str | None, ...], found: Found
+) -> Recording:
+    """Recording of a single TIFF file whose planes are in the order of `axes`."""
+    if shape == (1, *stack.shape_yx):
+        axes, shape = squeezed(axes, shape)
+    return Recording(
+        path=stack.facts.path,
+        kind=kind,
+        axes=axes,
+        shape=shape,
+        dtype=stack.dtype.name,
+        files=(stack.facts.path,),
+        file_index=np.zeros(shape[:-2], dtype=np.int32),
+        offsets=stack.offsets.reshape(shape[:-2]),
+        raw=(stack.raw,),
+        dtypes=(stack.dtype.str,),
+        channel_names=names,
+        found=found,
+    )
 
 
 def with_axes(recording: Recording, axes: str, n_channels: int | None) -> Recording:

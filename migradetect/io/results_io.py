@@ -18,7 +18,7 @@ from migradetect.calibration import Calibration
 from migradetect.errors import MigradetectError, OutputError, ReadError, TableError
 from migradetect.io.atomic import atomic_write_json, sync
 from migradetect.io.movie_writing import write_ome_planes
-from migradetect.io.ome import write_ome
+from migradetect.io.ome_writing import write_ome
 from migradetect.io.single import record_file
 from migradetect.io.source import read_plane
 from migradetect.io.tables_io import TableFormat, has_table, read_table, write_table

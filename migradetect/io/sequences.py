@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
 from migradetect.errors import AxesError, CalibrationError, ReadError
+from migradetect.io.metamorph import NdPlan, find_plan
 from migradetect.io.naming import NameParts, natural_key, parse_name, stem_of
 from migradetect.io.options import InputOptions
 from migradetect.io.recording import Found, Recording, with_axes
@@ -69,7 +71,15 @@ def record_sequence(path: Path, files: Sequence[Path], options: InputOptions) ->
             f"{path}: expected {len(place) + len(missing)} files in the sequence of {files[0].name}, got {len(place)}; "
             f"missing is {what}; restore the file"
         )
-    return _assembled(path, place, outer, _channel_names(channels, names), options)
+    plan = find_plan(path, files[0].name)
+    recording = _assembled(path, place, outer, _channel_names(channels, names, plan), options)
+    if plan is not None and plan.n_frames is not None and recording.size("T") < plan.n_frames:
+        note = (
+            f"{path}: {recording.size('T')} frames, {plan.n_frames} were planned ({plan.path.name}): stopped early, or "
+            "files are missing at the end"
+        )
+        recording = replace(recording, warnings=(*recording.warnings, note))
+    return recording
 
 
 def _check_numbers(path: Path, what: str, numbers: Sequence[int], gaps_ok: bool) -> None:
@@ -96,9 +106,13 @@ def _check_numbers(path: Path, what: str, numbers: Sequence[int], gaps_ok: bool)
     )
 
 
-def _channel_names(channels: Sequence[str], names: Sequence[NameParts]) -> tuple[str | None, ...]:
+def _channel_names(channels: Sequence[str], names: Sequence[NameParts], plan: NdPlan | None) -> tuple[str | None, ...]:
     found = {name.c: name.channel_name for name in names if name.channel_name}
-    return tuple(found.get(channel) or f"c{channel}" for channel in channels)
+    planned = plan.channel_names if plan is not None and len(plan.channel_names) == len(channels) else ()
+    return tuple(
+        found.get(channel) or (planned[index] if planned else None) or f"c{channel}"
+        for index, channel in enumerate(channels)
+    )
 
 
 def _assembled(
@@ -143,7 +157,7 @@ def _assembled(
         raw=tuple(part.raw[0] for part in parts),
         dtypes=tuple(part.dtypes[0] for part in parts),
         channel_names=channel_names or first.channel_names,
-        found=_agreed(path, [part.found for part in parts]),
+        found=_agreed(path, [part.found for part in parts]).also(_clock(keys, parts)),
     )
 
 
@@ -174,9 +188,14 @@ def _agreed(path: Path, found: Sequence[Found]) -> Found:
             f"{path}: expected one pixel size, got {min(sizes):g} to {max(sizes):g} um in its files; "
             "give the true one with --pixel-size-um"
         )
-        return Found(
-            frame_interval_s=first.frame_interval_s,
-            frame_interval_source=first.frame_interval_source,
-            problem=str(message),
-        )
+        return Found(frame_intervals_s=first.frame_intervals_s, problem=str(message))
     return first
+
+
+def _clock(keys: Sequence[tuple[int, int, int]], parts: Sequence[Recording]) -> Found:
+    """Interval by the times at which the files say that they were recorded."""
+    times = [part.acquired_s for key, part in zip(keys, parts, strict=True) if key[1:] == (0, 0)]
+    known = [time for time in times if time is not None]
+    if len(known) < 2 or len(known) != len(times):
+        return Found()
+    return Found.of([], [("MetaMorph clock", float(np.median(np.diff(known))))])

@@ -1,7 +1,8 @@
-"""Planes read from TIFF files, one at a time, in whichever process asks."""
+"""Planes read one at a time, in whichever process asks."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,70 @@ from numpy.typing import NDArray
 
 from migradetect.errors import ReadError
 from migradetect.io.options import Projection
+from migradetect.io.recording import PlaneReader
 from migradetect.io.tiff import DAMAGE, tifffile_complaints
 
-__all__ = ["TiffSource", "read_plane"]
+__all__ = ["ReaderSource", "TiffSource", "read_plane"]
+
+
+def _projected(planes: Iterator[NDArray[Any]], projection: Projection | None) -> NDArray[Any]:
+    plane = next(planes)
+    if projection is None:
+        return plane
+    if projection == "max":
+        for other in planes:
+            plane = np.maximum(plane, other)
+        return plane
+    # float64 is exact for any sum of 16-bit slices, and the result fits what a frame is handed out as
+    total = plane.astype(np.float64)
+    for other in planes:
+        total += other
+    return total.astype(np.float32)
+
+
+@dataclass(frozen=True)
+class ReaderSource:
+    """Planes of a container that is not TIFF.
+
+    Parameters
+    ----------
+    reader : PlaneReader
+        Hands out planes by number.
+    numbers : ndarray of int64, shape (T, C, Z)
+        Number of each plane.
+    dtype : str
+        Type of the pixels.
+    shape_yx : tuple of int
+        Rows and columns.
+    projection : {"max", "sum"} or None
+        How Z becomes one plane.
+    """
+
+    reader: PlaneReader
+    numbers: NDArray[np.int64]
+    dtype: str
+    shape_yx: tuple[int, int]
+    projection: Projection | None = None
+
+    def read(self, frame: int, channel: int) -> NDArray[Any]:
+        """Plane of one frame and channel after the projection, shape (Y, X).
+
+        Raises
+        ------
+        ReadError
+            If the file changed or its pixels are damaged.
+        """
+        return _projected((self._plane(int(number)) for number in self.numbers[frame, channel]), self.projection)
+
+    def _plane(self, number: int) -> NDArray[Any]:
+        plane = self.reader.plane(number)
+        if plane.shape != self.shape_yx or plane.dtype.name != self.dtype:
+            raise ReadError(
+                f"{self.reader.path}: expected planes of {self.shape_yx} {self.dtype}, got {plane.shape} "
+                f"{plane.dtype.name}; the file changed since it was opened"
+            )
+        # byte order is the container's affair
+        return plane.astype(plane.dtype.newbyteorder("="), copy=False)
 
 
 @dataclass(frozen=True)
@@ -53,19 +115,8 @@ class TiffSource:
         ReadError
             If the file changed or its pixels are damaged.
         """
-        n_z = self.offsets.shape[2]
-        plane = self._plane(frame, channel, 0)
-        if n_z == 1:
-            return plane
-        if self.projection == "max":
-            for z in range(1, n_z):
-                plane = np.maximum(plane, self._plane(frame, channel, z))
-            return plane
-        # float64 is exact for any sum of 16-bit slices, and the result fits what a frame is handed out as
-        total = plane.astype(np.float64)
-        for z in range(1, n_z):
-            total += self._plane(frame, channel, z)
-        return total.astype(np.float32)
+        planes = (self._plane(frame, channel, z) for z in range(self.offsets.shape[2]))
+        return _projected(planes, self.projection)
 
     def _plane(self, frame: int, channel: int, z: int) -> NDArray[Any]:
         file = int(self.file_index[frame, channel, z])

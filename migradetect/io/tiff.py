@@ -7,8 +7,8 @@ is an error for that file.
 
 from __future__ import annotations
 
-import json
 import logging
+import stat
 import struct
 import threading
 import zlib
@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import tifffile
@@ -25,8 +25,9 @@ from numpy.typing import NDArray
 
 from migradetect.errors import AxesError, ReadError
 from migradetect.io.tiff_checks import COPY, DTYPES, check_page, check_type
+from migradetect.io.tiff_tags import metaseries_of, micromanager_of, resolution_of, shaped_of
 
-__all__ = ["DAMAGE", "Stack", "TiffFacts", "read_tiff", "read_tiff_facts", "tifffile_complaints"]
+__all__ = ["DAMAGE", "Stack", "TiffFacts", "opened", "read_tiff", "read_tiff_facts", "tifffile_complaints"]
 
 #: What a decoder raises on damaged bytes; anything else is a bug and must show as one.
 DAMAGE = (
@@ -39,6 +40,7 @@ DAMAGE = (
     RuntimeError,
     AssertionError,
     MemoryError,
+    SyntaxError,  # of XML
     struct.error,
     zlib.error,
 )
@@ -51,8 +53,10 @@ class _Complaints(logging.Handler):
         self._thread = threading.get_ident()
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.thread == self._thread:
-            self.lines.append(" ".join(record.getMessage().split()))
+        line = " ".join(record.getMessage().split())
+        # MetaMorph leaves the date of the last change at 0, and nobody uses it
+        if record.thread == self._thread and "STK DatetimeModified" not in line:
+            self.lines.append(line)
 
 
 @contextmanager
@@ -76,7 +80,7 @@ class TiffFacts:
     path : Path
         The file.
     kind : str
-        ``"ome-tiff"``, ``"imagej"`` or ``"tiff"``.
+        ``"ome-tiff"``, ``"imagej"``, ``"micromanager"``, ``"metamorph"`` or ``"tiff"``.
     description : str
         ImageDescription tag: the OME-XML, the ImageJ text, or anything.
     imagej : dict
@@ -87,15 +91,24 @@ class TiffFacts:
         Pixels per unit along x and y.
     resolution_unit : int
         TIFF ResolutionUnit: 1 none, 2 inch, 3 cm.
+    micromanager : dict
+        What Micro-Manager says of the first page, with ``Summary`` of the recording; empty where it was not it.
+    stk : dict
+        What MetaMorph says of a stack (UIC tags); empty where there are none.
+    metaseries : dict
+        What MetaMorph says of a plane (XML); empty where there is none.
     """
 
     path: Path
-    kind: str
+    kind: Literal["ome-tiff", "imagej", "micromanager", "metamorph", "tiff"]
     description: str
     imagej: dict[str, Any]
     shaped: tuple[tuple[int, ...], str | None]
     resolution: tuple[float, float] | None
     resolution_unit: int
+    micromanager: dict[str, Any]
+    stk: dict[str, Any]
+    metaseries: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -128,9 +141,12 @@ def _reason(error: BaseException) -> str:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tifffile.TiffFile]:
+def opened(path: Path) -> Iterator[tifffile.TiffFile]:
     """Open file whose complaints and crashes come out as one ReadError."""
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            # a pipe would block, a device would never end
+            raise ReadError(f"{path}: expected a file, got a folder or device; give a file")
         with tifffile_complaints() as lines, tifffile.TiffFile(path) as tif:
             if len(tif.pages) == 0:
                 raise ReadError(f"{path}: expected at least one image, got an empty TIFF; {COPY}")
@@ -143,15 +159,13 @@ def _opened(path: Path) -> Iterator[tifffile.TiffFile]:
         raise ReadError(f"{path}: expected a file, got none; check the path") from error
     except PermissionError as error:
         raise ReadError(f"{path}: expected a file that can be read, got no permission; ask its owner") from error
-    except IsADirectoryError as error:
-        raise ReadError(f"{path}: expected a file, got a folder; give a file inside it") from error
     except DAMAGE as error:
         raise ReadError(f"{path}: expected an intact TIFF, got a damaged one ({_reason(error)}); {COPY}") from error
 
 
 @lru_cache(maxsize=256)
 def _facts_of(path: Path, _size: int, _mtime: int) -> TiffFacts:
-    with _opened(path) as tif:
+    with opened(path) as tif:
         return _facts(path, tif)
 
 
@@ -182,34 +196,29 @@ def _facts(path: Path, tif: tifffile.TiffFile) -> TiffFacts:
     if ".ome." in path.name.lower() and not is_ome:
         # the XML of a cut file is often the first thing to go; channels would become time points
         raise ReadError(f"{path}: expected OME-XML in an .ome.tif file, got none; {COPY}")
+    micromanager = micromanager_of(tif)
+    stk = dict(tif.stk_metadata or {}) if tif.is_stk else {}
     return TiffFacts(
         path=path,
-        kind="ome-tiff" if is_ome else "imagej" if imagej else "tiff",
+        # Micro-Manager writes an ImageJ description too, which says less
+        kind="ome-tiff"
+        if is_ome
+        else "micromanager"
+        if micromanager
+        else "imagej"
+        if imagej
+        else "metamorph"
+        if stk
+        else "tiff",
         description=description,
         imagej=imagej,
-        shaped=_shaped(description),
-        resolution=_resolution(page),
+        shaped=shaped_of(description),
+        resolution=resolution_of(page),
         resolution_unit=int(page.tags[296].value) if 296 in page.tags else 2,  # inch is the TIFF default
+        micromanager=micromanager,
+        stk=stk,
+        metaseries=metaseries_of(path, tif),
     )
-
-
-def _shaped(description: str) -> tuple[tuple[int, ...], str | None]:
-    if not description.startswith('{"shape":'):
-        return (), None
-    values = json.loads(description)
-    axes = values.get("axes")
-    return tuple(int(size) for size in values["shape"]), str(axes) if axes else None
-
-
-def _resolution(page: tifffile.TiffPage) -> tuple[float, float] | None:
-    values = []
-    for code in (282, 283):
-        tag = page.tags.get(code)
-        if tag is None:
-            return None
-        above, below = tag.value
-        values.append(above / below if below else 0.0)
-    return values[0], values[1]
 
 
 def read_tiff(path: Path, dtypes: tuple[str, ...] = DTYPES) -> Stack:
@@ -233,7 +242,7 @@ def read_tiff(path: Path, dtypes: tuple[str, ...] = DTYPES) -> Stack:
     AxesError
         If its pixels are of a kind that can't be used.
     """
-    with _opened(path) as tif:
+    with opened(path) as tif:
         facts = _facts(path, tif)
         size = path.stat().st_size
         first = tif.pages.first
@@ -261,6 +270,8 @@ def _in_one_piece(facts: TiffFacts, start: int, n_bytes: int, size: int) -> list
     declared = 1
     if facts.kind == "imagej":
         declared = int(facts.imagej.get("images", 1))
+    elif facts.kind == "metamorph":
+        declared = int(facts.stk.get("NumberPlanes", 1))
     elif facts.shaped[0]:
         declared = int(np.prod(facts.shaped[0][:-2], dtype=object))
     if declared <= 1:

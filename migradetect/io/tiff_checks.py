@@ -9,14 +9,14 @@ import tifffile
 
 from migradetect.errors import AxesError, ReadError
 
-__all__ = ["COPY", "DTYPES", "check_page", "check_type"]
+__all__ = ["COPY", "DTYPES", "MAX_PIXELS", "check_page", "check_type"]
 
 #: Remedy for a damaged file.
 COPY = "copy the file again or export it again from the microscope software"
 #: Types of camera counts that are understood.
 DTYPES = ("uint8", "uint16", "float32")
-#: More pixels than any recording: a damaged size must not become an allocation.
-MAX_PIXELS = 10**12
+#: More pixels in a plane than any camera has (16,384 x 16,384): a damaged size must not become an allocation.
+MAX_PIXELS = 2**28
 
 
 def check_type(path: Path, page: tifffile.TiffPage, dtypes: tuple[str, ...]) -> None:
@@ -42,8 +42,11 @@ def check_page(path: Path, index: int, page: tifffile.TiffPage, first: tifffile.
         )
     n_bytes = page.imagelength * page.imagewidth * page.dtype.itemsize
     offsets, counts = page.dataoffsets, page.databytecounts
-    if n_bytes == 0 or page.imagelength * page.imagewidth > MAX_PIXELS:
-        raise ReadError(f"{path}: expected a plane of usual size, got {shape[0]} x {shape[1]}; {COPY}")
+    tile = page.tilelength * page.tilewidth  # 0 where there are none
+    if n_bytes == 0 or page.imagelength * page.imagewidth > MAX_PIXELS or tile > MAX_PIXELS:
+        raise ReadError(
+            f"{path}: expected a plane of 1 to {MAX_PIXELS} pixels, got {shape[0]} x {shape[1]} in page {index}; {COPY}"
+        )
     chunks = int(np.prod(page.chunked)) if page.chunked else 1
     if len(offsets) != len(counts) or not offsets or (len(offsets) != chunks and not page.is_final):
         raise ReadError(f"{path}: expected {chunks} strips in page {index}, got {len(offsets)}; {COPY}")

@@ -46,7 +46,14 @@ class InputParams(StageParams):
     )
     pixel_size_um: float | None = Field(None, gt=0, description="Edge of a pixel in um; overrides the file.")
     frame_interval_s: float | None = Field(None, gt=0, description="Seconds between frames; overrides the file.")
-    pattern: str | None = Field(None, description="Regular expression with named groups for file-per-frame sequences.")
+    pattern: str | None = Field(
+        None,
+        description="Regular expression for file names: groups t, c, z count planes; others, such as well or "
+        "condition, become columns of the results.",
+    )
+    plate: str | None = Field(
+        None, description="CSV with what was done to each movie; default: plate.csv in the folder that is searched."
+    )
 
 
 class OpticsParams(StageParams):

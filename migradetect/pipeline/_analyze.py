@@ -82,6 +82,8 @@ def analyze(
         cells=cell_planes, fibers=fiber_planes, migrasomes=_draw_migrasomes(movie, results.migrasomes)
     )
     clock["total_s"] = time.perf_counter() - start
+    # last, because the stages take time as counted from the first frame
+    results.annotate(movie.provenance.get("annotations", {}))
     results.provenance["timings"] = {name: round(value, 3) for name, value in clock.items()}
     return results
 
@@ -151,6 +153,7 @@ def _assemble(
         "noise": {role: asdict(noise) for role, noise in model.noise.items()},
         "params": params.model_dump(mode="json"),
         "input": dict(movie.provenance),
+        "qc_flags": list(movie.provenance.get("qc_flags", ())),
     }
     return Results(movie.movie_id, tables, {}, provenance)
 

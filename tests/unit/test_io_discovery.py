@@ -41,8 +41,8 @@ def test_nothing_found(tmp_path):
         find_movies([tmp_path])
     with pytest.raises(NoMoviesError, match="check the path"):
         find_movies([tmp_path / "absent"])
-    (tmp_path / "a.nd2").write_bytes(b"")
-    with pytest.raises(NoMoviesError, match=r"1 \.nd2 file.*OME-TIFF"):
+    (tmp_path / "a.oib").write_bytes(b"")
+    with pytest.raises(NoMoviesError, match=r"1 \.oib file.*OME-TIFF"):
         find_movies([tmp_path])
 
 

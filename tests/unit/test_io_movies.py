@@ -338,7 +338,7 @@ def test_real_ome_tiff(name):
 @needs_real
 def test_real_files_are_scanned_without_an_exception():
     table = scan(find_movies([REAL]))
-    assert len(table) == 7
+    assert len(table) == 8
     assert table["problem"].notna().all()
     field = find_movies([REAL / "actin_field"], InputOptions(channels=("actin", "wga"), pixel_size_um=0.3))
     assert len(field) == 1
