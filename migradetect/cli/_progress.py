@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 
 from migradetect.cli._console import dash, stderr
+from migradetect.errors import printable
 
 if TYPE_CHECKING:
     from migradetect.batch import Event, Outcome
@@ -37,13 +38,13 @@ def progress_display(n_movies: int) -> Iterator[Callable[[Event], None]]:
 
 
 def _sentence(outcome: Outcome, index: int, n_movies: int) -> str:
-    head = f"[{index}/{n_movies}] {outcome.movie_id}: "
+    head = printable(f"[{index}/{n_movies}] {outcome.movie_id}: ")
     if outcome.status == "failed":
-        return f"{head}FAILED: {outcome.error}"
+        return f"{head} FAILED: {printable(str(outcome.error))}"
     if outcome.status == "skipped":
-        return f"{head}{outcome.error}"
+        return f"{head} {printable(str(outcome.error))}"
     counts = f"{_count(outcome, 'migrasome')}, {_count(outcome, 'cell')}"
-    return head + counts + (", kept from an earlier run" if outcome.resumed else f" ({outcome.seconds:.1f} s)")
+    return f"{head} {counts}" + (", kept from an earlier run" if outcome.resumed else f" ({outcome.seconds:.1f} s)")
 
 
 def _count(outcome: Outcome, thing: str) -> str:

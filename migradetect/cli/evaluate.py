@@ -25,7 +25,7 @@ def command(
     out: Annotated[Path | None, typer.Option(help="Also write the scores as CSV.", show_default=False)] = None,
 ) -> None:
     """Score results against the truth, object by object."""
-    from migradetect.cli._console import print_note, stdout
+    from migradetect.cli._console import print_line, print_note
     from migradetect.errors import NoMoviesError
     from migradetect.evaluate import POOLED, evaluate_many
     from migradetect.io import atomic_write_text
@@ -49,7 +49,7 @@ def command(
     show_scores(scores)
     if out is not None:
         atomic_write_text(out, scores.to_csv(index=False))
-        stdout().print(f"Scores: {out}", soft_wrap=True)
+        print_line(f"Scores: {out}")
 
 
 def _load(result_folder: Path, truth_folder: Path) -> tuple[Results, Results, float]:
@@ -87,7 +87,7 @@ def _pixel_size(result: Results, truth: Results) -> float:
 
 def show_scores(scores: pd.DataFrame) -> None:
     """Print one row per metric; one column per movie where they are few, else one for all movies."""
-    from migradetect.cli._console import print_table, stdout
+    from migradetect.cli._console import print_line, print_table
     from migradetect.evaluate import POOLED
 
     movies = list(dict.fromkeys(scores["movie_id"]))
@@ -101,4 +101,4 @@ def show_scores(scores: pd.DataFrame) -> None:
     headings = {"group": "", "metric": "metric"} | {name: name for name in shown} | {"unit": "unit", "n": "n"}
     print_table(table, headings, digits=3, fold=shown)
     if undefined:
-        stdout().print(f"{undefined} more metrics have nothing to rest on here; --out lists them too.")
+        print_line(f"{undefined} more metrics have nothing to rest on here; --out lists them too.")

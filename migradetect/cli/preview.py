@@ -72,7 +72,7 @@ def _preview(movie: Movie, params: Any, drawn: int, out: Path) -> None:
     import numpy as np
     import pandas as pd
 
-    from migradetect.cli._console import print_table, stdout
+    from migradetect.cli._console import print_line, print_table
     from migradetect.pipeline import preview
 
     last = movie.n_frames - 1
@@ -90,7 +90,7 @@ def _preview(movie: Movie, params: Any, drawn: int, out: Path) -> None:
             _draw(movie, found, counts, out)
     headings = {name: name for name in rows[0]} | {"candidates": "migrasome candidates"}
     print_table(pd.DataFrame(rows), headings)
-    stdout().print(f"Overlay of frame {drawn}: {out}", soft_wrap=True)
+    print_line(f"Overlay of frame {drawn}: {out}")
 
 
 def _draw(movie: Movie, found: Any, counts: dict[str, int], out: Path) -> None:

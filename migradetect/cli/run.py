@@ -100,7 +100,7 @@ def _run(entries: Any, out: Path, params: Any, workers: Any, *, force: bool, tab
 
 
 def _finish(summary: BatchSummary, stop_code: ExitCode | None, cells: bool) -> None:
-    from migradetect.cli._console import print_error, stdout
+    from migradetect.cli._console import print_error, print_line
     from migradetect.cli.status import show_cells, show_movies
 
     ids = [outcome.movie_id for outcome in summary.outcomes]
@@ -113,9 +113,11 @@ def _finish(summary: BatchSummary, stop_code: ExitCode | None, cells: bool) -> N
     words = [f"{done} done" + (f" ({kept} kept from an earlier run)" if kept else "")]
     words += [f"{failed} failed"] if failed else []
     words += [f"{skipped} not done"] if skipped else []
-    stdout().print(f"{', '.join(words)}. Results: {summary.out}", soft_wrap=True)
+    print_line(f"{', '.join(words)}. Results: {summary.out}")
+    if summary.problem:
+        print_error(summary.problem)
     if summary.interrupted:
         print_error("interrupted; run the same command again to continue")
         raise typer.Exit(stop_code or ExitCode.INTERRUPTED)
-    if failed:
+    if failed or summary.problem:
         raise typer.Exit(ExitCode.SOME_FAILED if done else ExitCode.ALL_FAILED)

@@ -44,7 +44,7 @@ def command(
 
 def show_scan(table: pd.DataFrame) -> ExitCode:
     """Print what was found; the code that a run would end with, as far as can be told."""
-    from migradetect.cli._console import print_table, stdout
+    from migradetect.cli._console import print_line, print_table
 
     shown = table[["movie_id", "kind"]].copy()
     shown["axes"] = (table["axes"] + " " + table["shape"]).where(table["axes"].notna())
@@ -66,11 +66,10 @@ def show_scan(table: pd.DataFrame) -> ExitCode:
     if table["projection"].isna().all():
         del headings["projection"]
     print_table(shown, headings, styles={"ok": {"yes": "green", "NO": "bold red"}}, fold=list(headings))
-    console = stdout()
     for problem in table["problem"].dropna():
-        console.print(f"problem: {problem}", markup=False, soft_wrap=True)
+        print_line(f"problem: {problem}")
     good, n = int(table["problem"].isna().sum()), len(table)
-    console.print(f"{n} movie{'s' if n != 1 else ''} found, {good} can be analysed.")
+    print_line(f"{n} movie{'s' if n != 1 else ''} found, {good} can be analysed.")
     return ExitCode.OK if good == n else ExitCode.SOME_FAILED if good else ExitCode.ALL_FAILED
 
 

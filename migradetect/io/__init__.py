@@ -8,7 +8,8 @@ from migradetect.io.discovery import find_movies
 from migradetect.io.movie_writing import write_movie
 from migradetect.io.opening import input_hash, open_movie, scan
 from migradetect.io.options import InputOptions, MovieEntry
-from migradetect.io.results_io import StoredLabels, is_complete, load_results, write_results
+from migradetect.io.publish import is_complete, recover
+from migradetect.io.results_io import StoredLabels, load_results, write_results
 from migradetect.io.tables_io import TableFormat, read_table, write_table
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "load_results",
     "open_movie",
     "read_table",
+    "recover",
     "scan",
     "to_json",
     "write_movie",
