@@ -29,8 +29,26 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
+class _WholeFile:
+    """A file that takes all it is given or fails: not every library looks at how much was taken."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def write(self, data: bytes | memoryview) -> int:
+        """Write all of it."""
+        size = memoryview(data).nbytes
+        taken = self._file.write(data)
+        if taken != size:
+            raise OSError(errno.EIO, f"{taken} of {size} bytes written")
+        return taken
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
 @contextmanager
-def atomic_file(path: str | Path) -> Iterator[IO[bytes]]:
+def atomic_file(path: str | Path) -> Iterator[Any]:
     """Open a file for writing that takes its name once it is complete and on the disk.
 
     Parameters
@@ -54,7 +72,7 @@ def atomic_file(path: str | Path) -> Iterator[IO[bytes]]:
         try:
             os.close(handle)
             with open(name, "w+b") as file:
-                yield file
+                yield _WholeFile(file)
                 file.flush()
                 os.fsync(file.fileno())
                 written = file.seek(0, os.SEEK_END)
@@ -100,9 +118,7 @@ def atomic_write_bytes(path: str | Path, data: bytes | memoryview) -> None:
         If the folder can't be written.
     """
     with atomic_file(path) as file:
-        count = file.write(data)
-        if count != len(data):
-            raise OSError(errno.EIO, f"{count} of {len(data)} bytes written")
+        file.write(data)
 
 
 def atomic_write_text(path: str | Path, text: str) -> None:

@@ -1,0 +1,303 @@
+"""Frames that no measurement should rest on: missing, empty, clipped, blurred, lit otherwise, or of another field.
+
+Each frame is read once before the analysis and compared with the others on a few numbers. What is called unusable takes
+no part in the analysis, as if it had never been recorded; its flags say so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from migradetect.calibration import Calibration
+from migradetect.filters import quantile
+
+__all__ = ["FrameFacts", "Quality", "fill_gaps", "judge_frames", "measure_frame"]
+
+Image = NDArray[np.float32]
+Array = NDArray[np.float64]
+
+#: Edge of the small picture by which frames are compared.
+_THUMB_PX = 48
+#: More pixels without a number than this share can't be filled in from the others.
+_MOST_FILLED = 0.01
+#: More pixels at the camera's upper limit than this share are told of; above the second one nothing is left to see.
+_SATURATED, _BLINDED = 0.005, 0.5
+#: A gain between consecutive frames beyond this, up or down, is a change of the lamp: bleaching takes a few per cent.
+_JUMP_GAIN = 1.6
+#: Frames that look alike by this correlation tell a gain.
+_ALIKE = 0.8
+#: A frame with less than this share of the contrast of those before and after is dark.
+_DARK = 0.35
+#: Fine detail below this share of the movie's median is out of focus beyond use.
+_BLURRED = 0.2
+#: Detail per pixel, in units of the noise, below which a movie has none to be lost.
+_LEAST_DETAIL = 0.003
+#: Typical correlation of consecutive frames from which on the loss of it means another field, and how low it then is.
+_STEADY, _LOST = 0.6, 0.35
+
+
+@dataclass(frozen=True)
+class FrameFacts:
+    """What is measured on one plane."""
+
+    n_not_finite: int
+    low: float
+    high: float
+    """Smallest and largest count."""
+    share_at_top: float
+    """Share of pixels that hold the largest count."""
+    level: float
+    """Median count."""
+    contrast: float
+    """Upper half per cent above the median, counts."""
+    detail: float
+    """Mean of what fine detail rises above the noise, in units of the noise."""
+    sharpness: float
+    """The same over the contrast: bodies that leave take both along."""
+    thumb: Image
+    """Small picture, shape (48, 48)."""
+
+    @property
+    def is_empty(self) -> bool:
+        """All pixels are alike, or none has a number."""
+        return not self.high > self.low
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What is wrong with each frame.
+
+    Parameters
+    ----------
+    flags : tuple of tuple of str, length T
+        Names of what was found, in order.
+    is_usable : ndarray of bool, shape (T,)
+        The frame takes part in the analysis.
+    """
+
+    flags: tuple[tuple[str, ...], ...]
+    is_usable: NDArray[np.bool_]
+
+    @property
+    def numbers(self) -> NDArray[np.int64]:
+        """Indices of the usable frames."""
+        return np.flatnonzero(self.is_usable)
+
+
+@dataclass
+class _Notes:
+    flags: list[list[str]]
+    is_usable: NDArray[np.bool_] = field(default_factory=lambda: np.ones(0, bool))
+
+    def usable(self) -> list[int]:
+        return [int(frame) for frame in np.flatnonzero(self.is_usable)]
+
+    def add(self, frame: int, flag: str, is_usable: bool) -> None:
+        if flag not in self.flags[frame]:
+            self.flags[frame].append(flag)
+        self.is_usable[frame] &= is_usable
+
+
+def measure_frame(image: Image) -> FrameFacts:
+    """Numbers that tell whether a plane can be used.
+
+    Parameters
+    ----------
+    image : ndarray, shape (Y, X)
+        Camera counts, as recorded.
+
+    Returns
+    -------
+    FrameFacts
+    """
+    # the sum is finite only if all are; it costs a tenth of looking at each
+    n_bad = 0 if np.isfinite(image.sum(dtype=np.float64)) else int(image.size - np.count_nonzero(np.isfinite(image)))
+    if n_bad == image.size:
+        return FrameFacts(
+            n_bad, np.nan, np.nan, 0.0, np.nan, 0.0, 0.0, 0.0, np.zeros((_THUMB_PX, _THUMB_PX), np.float32)
+        )
+    image = fill_gaps(image) if n_bad else image
+    low, high, _, _ = cv2.minMaxLoc(image)
+    level = quantile(image)
+    # detail at half the resolution: cheaper, and what is blurred beyond use is blurred there too
+    half = cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) if min(image.shape) >= 16 else image
+    band = cv2.absdiff(cv2.GaussianBlur(half, (0, 0), 0.7), cv2.GaussianBlur(half, (0, 0), 1.6))
+    noise = quantile(band) / 0.6745
+    over = cv2.max(band - 4 * noise, 0.0) if noise > 0 else band * 0
+    contrast = quantile(image, 0.995) - level
+    return FrameFacts(
+        n_bad,
+        low,
+        high,
+        float(np.count_nonzero(image == high)) / image.size,
+        level,
+        contrast,
+        float(np.mean(over)) / noise if noise > 0 else 0.0,
+        float(np.mean(over)) / contrast if contrast > 0 else 0.0,
+        np.asarray(cv2.resize(image, (_THUMB_PX, _THUMB_PX), interpolation=cv2.INTER_AREA), dtype=np.float32),
+    )
+
+
+def fill_gaps(image: Image) -> Image:
+    """A plane whose pixels without a number hold the median of the others; the same plane where there are none."""
+    good = np.isfinite(image)
+    if good.all():
+        return image
+    return np.where(good, image, np.median(image[good]) if good.any() else np.float32(0)).astype(np.float32)
+
+
+def judge_frames(
+    facts: Mapping[str, Sequence[FrameFacts]],
+    calibration: Calibration,
+    shape_yx: tuple[int, int],
+    max_jump_um: float,
+    missing: frozenset[int] = frozenset(),
+) -> Quality:
+    """Flag what is wrong with each frame, and tell which can be used.
+
+    Parameters
+    ----------
+    facts : mapping of str to sequence of FrameFacts, length T
+        By role of the channel; those of channels that detection uses.
+    calibration : Calibration
+        Pixel size.
+    shape_yx : tuple of int
+        Rows and columns.
+    max_jump_um : float
+        Jumps of the stage up to this are followed by the registration.
+    missing : frozenset of int
+        Frames that were never recorded.
+
+    Returns
+    -------
+    Quality
+    """
+    n_frames = len(next(iter(facts.values())))
+    notes = _Notes([[] for _ in range(n_frames)], np.ones(n_frames, bool))
+    for frame in missing:
+        notes.add(frame, "missing", False)
+    reach = [max(1, round(calibration.px(max_jump_um) * _THUMB_PX / n)) for n in shape_yx]
+    # a channel that is empty from end to end was switched off: the others can be used
+    lit = [planes for planes in facts.values() if not all(plane.is_empty for plane in planes)]
+    for planes in facts.values():
+        is_off = bool(lit) and not any(planes is one for one in lit)
+        for frame, plane in enumerate(planes):
+            if frame not in missing:
+                _judge_alone(notes, frame, plane, int(np.prod(shape_yx)), is_off)
+    for planes in lit:
+        _judge_light(notes, planes)
+        _judge_focus(notes, planes)
+    for planes in lit:
+        _judge_field(notes, planes, (reach[0], reach[1]))
+    return Quality(tuple(tuple(flags) for flags in notes.flags), notes.is_usable)
+
+
+def _judge_alone(notes: _Notes, frame: int, plane: FrameFacts, size: int, is_off: bool) -> None:
+    if plane.n_not_finite:
+        notes.add(frame, "not_finite", is_off or plane.n_not_finite <= _MOST_FILLED * size)
+    if plane.is_empty:
+        if plane.n_not_finite < size:
+            notes.add(frame, "all_zero" if plane.high == 0 else "constant", is_off)
+        return
+    # cameras end at 2^8 - 1 to 2^16 - 1; a largest count that many pixels share elsewhere is no limit of the camera
+    is_limit = plane.high >= 255 and float(np.log2(plane.high + 1)).is_integer()
+    if is_limit and plane.share_at_top > _SATURATED:
+        notes.add(frame, "saturated", plane.share_at_top <= _BLINDED)
+
+
+def _judge_light(notes: _Notes, planes: Sequence[FrameFacts]) -> None:
+    """Flashes and dark frames, which leave again, are not used; a step that stays is told of."""
+    frames = notes.usable()
+    if len(frames) < 3:
+        return
+    contrast, level = (np.array([getattr(planes[t], name) for t in frames]) for name in ("contrast", "level"))
+    gain = np.array([0.0, *(_log_gain(planes[a], planes[b]) for a, b in pairwise(frames))])
+    for k, frame in enumerate(frames):
+        before, after = slice(max(0, k - 3), k), slice(k + 1, k + 4)
+        beside = [float(np.median(contrast[part])) for part in (before, after) if contrast[part].size]
+        levels = [float(np.median(level[part])) for part in (before, after) if level[part].size]
+        is_dark = contrast[k] < _DARK * min(beside)
+        leak = [level[k] - one for one in levels]
+        is_leak = min(map(abs, leak)) > max(0.5 * max(beside), 0.2 * abs(levels[0])) and len({x > 0 for x in leak}) == 1
+        if is_dark or is_leak:
+            notes.add(frame, "illumination_jump", False)
+    _judge_steps(notes, frames, gain)
+
+
+def _judge_steps(notes: _Notes, frames: list[int], gain: Array) -> None:
+    most = np.log(_JUMP_GAIN)
+    k = 1
+    while k < len(frames):
+        if abs(gain[k]) < most:
+            k += 1
+            continue
+        # back within three frames: what lies between was lit otherwise
+        back = [j for j in range(k + 1, min(k + 4, len(frames))) if abs(gain[j]) >= most and gain[j] * gain[k] < 0]
+        for j in range(k, back[0] if back else k + 1):
+            notes.add(frames[j], "illumination_jump", not back)
+        k = back[0] + 1 if back else k + 1
+
+
+def _log_gain(before: FrameFacts, after: FrameFacts) -> float:
+    """Logarithm of the factor by which a frame is brighter than the one before; 0 where they are not alike."""
+    a, b = before.thumb - before.thumb.mean(), after.thumb - after.thumb.mean()
+    norm = float(np.sqrt((a * a).sum() * (b * b).sum()))
+    if not norm > 0 or float((a * b).sum()) < _ALIKE * norm:
+        return 0.0
+    return 0.5 * float(np.log((b * b).sum() / (a * a).sum()))
+
+
+def _judge_focus(notes: _Notes, planes: Sequence[FrameFacts]) -> None:
+    frames = notes.usable()
+    if len(frames) < 3:
+        return
+    detail, sharpness = (np.array([getattr(planes[t], name) for t in frames]) for name in ("detail", "sharpness"))
+    if np.median(detail) < _LEAST_DETAIL:
+        return
+    is_blurred = (detail < _BLURRED * np.median(detail)) & (sharpness < _BLURRED * np.median(sharpness))
+    for frame in np.array(frames)[is_blurred].tolist():
+        notes.add(frame, "out_of_focus", False)
+
+
+def _judge_field(notes: _Notes, planes: Sequence[FrameFacts], reach: tuple[int, int]) -> None:
+    """Keep the longest record of one field where the stage went elsewhere."""
+    frames = notes.usable()
+    if len(frames) < 3:
+        return
+    thumbs = [planes[t].thumb for t in frames]
+    alike = np.array([_likeness(a, b, reach) for a, b in pairwise(thumbs)])
+    if np.median(alike) < _STEADY:
+        return
+    cuts = np.flatnonzero(alike < _LOST) + 1
+    fields: list[list[NDArray[np.int64]]] = []
+    for part in np.split(np.arange(len(frames)), cuts):
+        # back where it was: the same field goes on
+        same = next((f for f in fields if _likeness(thumbs[f[-1][-1]], thumbs[part[0]], reach) >= _LOST), None)
+        if same is None:
+            fields.append([part])
+        else:
+            same.append(part)
+    longest = max(fields, key=lambda one: sum(part.size for part in one))
+    kept = set(np.concatenate(longest).tolist())
+    for k, frame in enumerate(frames):
+        if k not in kept:
+            notes.add(frame, "stage_jump", False)
+
+
+def _likeness(a: Image, b: Image, reach: tuple[int, int]) -> float:
+    """Largest correlation of two small pictures over the shifts within reach."""
+    # the lower half says little and holds the vignette; bodies are what moves with the stage
+    a, b = (np.sqrt(np.maximum(one - np.median(one), 0)) for one in (a, b))
+    a, b = a - a.mean(), b - b.mean()
+    norm = float(np.sqrt((a * a).sum() * (b * b).sum()))
+    if not norm > 0:
+        return 0.0
+    correlation = np.fft.irfft2(np.conj(np.fft.rfft2(a)) * np.fft.rfft2(b), a.shape) / norm
+    rows, columns = (np.abs(np.fft.fftfreq(n, 1 / n)) <= r for n, r in zip(a.shape, reach, strict=True))
+    return float(correlation[np.ix_(rows, columns)].max())
