@@ -6,7 +6,7 @@ no part in the analysis, as if it had never been recorded; its flags say so.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -14,7 +14,6 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from migradetect.calibration import Calibration
 from migradetect.filters import quantile
 
 __all__ = ["FrameFacts", "Quality", "fill_gaps", "judge_frames", "measure_frame"]
@@ -38,8 +37,13 @@ _DARK = 0.35
 _BLURRED = 0.2
 #: Detail per pixel, in units of the noise, below which a movie has none to be lost.
 _LEAST_DETAIL = 0.003
-#: Typical correlation of consecutive frames from which on the loss of it means another field, and how low it then is.
-_STEADY, _LOST = 0.6, 0.35
+#: Typical correlation of consecutive small pictures from which on the loss of it means something, the share of it that
+#: is then left, and the shift over which it is looked for, small pixels.
+_STEADY, _LOST, _NEAR_PX = 0.6, 0.6, 3
+#: Peak of the registration that is clear, and the share of the usual one below which nothing is recognised.
+_CLEAR, _GONE = 12.0, 0.45
+#: Height of the peak when the second frame is registered to the first, over its spread.
+Anchored = Callable[[int, int], float]
 
 
 @dataclass(frozen=True)
@@ -129,7 +133,7 @@ def measure_frame(image: Image) -> FrameFacts:
     half = cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) if min(image.shape) >= 16 else image
     band = cv2.absdiff(cv2.GaussianBlur(half, (0, 0), 0.7), cv2.GaussianBlur(half, (0, 0), 1.6))
     noise = quantile(band) / 0.6745
-    over = cv2.max(band - 4 * noise, 0.0) if noise > 0 else band * 0
+    over = np.maximum(band - 4 * noise, 0)
     contrast = quantile(image, 0.995) - level
     return FrameFacts(
         n_bad,
@@ -154,9 +158,8 @@ def fill_gaps(image: Image) -> Image:
 
 def judge_frames(
     facts: Mapping[str, Sequence[FrameFacts]],
-    calibration: Calibration,
-    shape_yx: tuple[int, int],
-    max_jump_um: float,
+    n_pixels: int,
+    anchored: Anchored,
     missing: frozenset[int] = frozenset(),
 ) -> Quality:
     """Flag what is wrong with each frame, and tell which can be used.
@@ -165,12 +168,11 @@ def judge_frames(
     ----------
     facts : mapping of str to sequence of FrameFacts, length T
         By role of the channel; those of channels that detection uses.
-    calibration : Calibration
-        Pixel size.
-    shape_yx : tuple of int
-        Rows and columns.
-    max_jump_um : float
-        Jumps of the stage up to this are followed by the registration.
+    n_pixels : int
+        Pixels of a plane.
+    anchored : callable
+        Takes two frame numbers; height of the peak when the second is registered to the first, over its spread.
+        Asked only where frames look different.
     missing : frozenset of int
         Frames that were never recorded.
 
@@ -182,19 +184,18 @@ def judge_frames(
     notes = _Notes([[] for _ in range(n_frames)], np.ones(n_frames, bool))
     for frame in missing:
         notes.add(frame, "missing", False)
-    reach = [max(1, round(calibration.px(max_jump_um) * _THUMB_PX / n)) for n in shape_yx]
     # a channel that is empty from end to end was switched off: the others can be used
     lit = [planes for planes in facts.values() if not all(plane.is_empty for plane in planes)]
     for planes in facts.values():
         is_off = bool(lit) and not any(planes is one for one in lit)
         for frame, plane in enumerate(planes):
             if frame not in missing:
-                _judge_alone(notes, frame, plane, int(np.prod(shape_yx)), is_off)
+                _judge_alone(notes, frame, plane, n_pixels, is_off)
     for planes in lit:
-        _judge_light(notes, planes)
         _judge_focus(notes, planes)
+        _judge_light(notes, planes)
     for planes in lit:
-        _judge_field(notes, planes, (reach[0], reach[1]))
+        _judge_field(notes, planes, anchored)
     return Quality(tuple(tuple(flags) for flags in notes.flags), notes.is_usable)
 
 
@@ -257,41 +258,53 @@ def _judge_focus(notes: _Notes, planes: Sequence[FrameFacts]) -> None:
     frames = notes.usable()
     if len(frames) < 3:
         return
-    detail, sharpness = (np.array([getattr(planes[t], name) for t in frames]) for name in ("detail", "sharpness"))
+    names = ("detail", "sharpness", "contrast")
+    detail, sharpness, contrast = (np.array([getattr(planes[t], name) for t in frames]) for name in names)
     if np.median(detail) < _LEAST_DETAIL:
         return
     is_blurred = (detail < _BLURRED * np.median(detail)) & (sharpness < _BLURRED * np.median(sharpness))
+    is_blurred &= contrast > _DARK * np.median(contrast)  # else it is dark
     for frame in np.array(frames)[is_blurred].tolist():
         notes.add(frame, "out_of_focus", False)
 
 
-def _judge_field(notes: _Notes, planes: Sequence[FrameFacts], reach: tuple[int, int]) -> None:
+def _judge_field(notes: _Notes, planes: Sequence[FrameFacts], anchored: Anchored) -> None:
     """Keep the longest record of one field where the stage went elsewhere."""
     frames = notes.usable()
     if len(frames) < 3:
         return
-    thumbs = [planes[t].thumb for t in frames]
-    alike = np.array([_likeness(a, b, reach) for a, b in pairwise(thumbs)])
-    if np.median(alike) < _STEADY:
+    alike = np.array([_likeness(planes[a].thumb, planes[b].thumb) for a, b in pairwise(frames)])
+    typical = float(np.median(alike))
+    suspects = (np.flatnonzero(alike < _LOST * typical) + 1).tolist()
+    calm = [k for k in range(1, len(frames)) if k not in suspects]
+    if typical < _STEADY or not suspects or not calm:
         return
-    cuts = np.flatnonzero(alike < _LOST) + 1
-    fields: list[list[NDArray[np.int64]]] = []
-    for part in np.split(np.arange(len(frames)), cuts):
+    # small pictures of other cells can look alike; what stands on the dish tells for sure
+    some = [calm[k] for k in np.linspace(0, len(calm) - 1, 3).round().astype(int)]
+    usual = float(np.median([anchored(frames[k - 1], frames[k]) for k in some]))
+    if usual < _CLEAR:
+        return
+    cuts = [k for k in suspects if anchored(frames[k - 1], frames[k]) < _GONE * usual]
+    fields: list[list[int]] = []
+    for part in np.split(np.array(frames), cuts):
         # back where it was: the same field goes on
-        same = next((f for f in fields if _likeness(thumbs[f[-1][-1]], thumbs[part[0]], reach) >= _LOST), None)
+        same = next((one for one in fields if anchored(one[-1], int(part[0])) >= _GONE * usual), None)
         if same is None:
-            fields.append([part])
+            fields.append(part.tolist())
         else:
-            same.append(part)
-    longest = max(fields, key=lambda one: sum(part.size for part in one))
-    kept = set(np.concatenate(longest).tolist())
-    for k, frame in enumerate(frames):
-        if k not in kept:
+            same.extend(part.tolist())
+    kept = set(max(fields, key=_length))
+    for frame in frames:
+        if frame not in kept:
             notes.add(frame, "stage_jump", False)
 
 
-def _likeness(a: Image, b: Image, reach: tuple[int, int]) -> float:
-    """Largest correlation of two small pictures over the shifts within reach."""
+def _length(frames: list[int]) -> int:
+    return len(frames)
+
+
+def _likeness(a: Image, b: Image) -> float:
+    """Largest correlation of two small pictures over small shifts."""
     # the lower half says little and holds the vignette; bodies are what moves with the stage
     a, b = (np.sqrt(np.maximum(one - np.median(one), 0)) for one in (a, b))
     a, b = a - a.mean(), b - b.mean()
@@ -299,5 +312,5 @@ def _likeness(a: Image, b: Image, reach: tuple[int, int]) -> float:
     if not norm > 0:
         return 0.0
     correlation = np.fft.irfft2(np.conj(np.fft.rfft2(a)) * np.fft.rfft2(b), a.shape) / norm
-    rows, columns = (np.abs(np.fft.fftfreq(n, 1 / n)) <= r for n, r in zip(a.shape, reach, strict=True))
-    return float(correlation[np.ix_(rows, columns)].max())
+    near = np.abs(np.fft.fftfreq(_THUMB_PX, 1 / _THUMB_PX)) <= _NEAR_PX
+    return float(correlation[np.ix_(near, near)].max())

@@ -13,10 +13,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from migradetect.filters import quantile
 from migradetect.frame_quality import FrameFacts, Quality, fill_gaps, judge_frames, measure_frame
 from migradetect.movie import DETECTION_ROLES, FrameSource, Movie
 from migradetect.params import Params
 from migradetect.pipeline._progress import Step
+from migradetect.registration import anchored_detail, estimate_shift
 from migradetect.results import LabelStack
 
 __all__ = ["Timeline", "assess", "usable_movie"]
@@ -57,7 +59,20 @@ def assess(movie: Movie, params: Params, step: Step) -> Quality:
             planes.append(measure_frame(movie.frame(frame, role)))
         step(frame + 1)
     missing = frozenset(int(frame) for frame in movie.provenance.get("missing_frames", ()))
-    return judge_frames(facts, movie.calibration, movie.shape_yx, params.registration.max_jump_um, missing)
+    role = next(iter(facts))
+
+    def anchored(before: int, after: int) -> float:
+        one, other = (_detail(movie.frame(frame, role), movie) for frame in (before, after))
+        return estimate_shift(one, other, params.registration, movie.calibration)[2]
+
+    return judge_frames(facts, movie.height * movie.width, anchored, missing)
+
+
+def _detail(image: NDArray[np.float32], movie: Movie) -> NDArray[np.float32]:
+    """Fine detail of a frame that nothing is known of yet, bodies and all."""
+    above = fill_gaps(image) - quantile(image)
+    spread = quantile(np.abs(above)) / 0.6745
+    return anchored_detail(above / np.float32(spread or 1.0), np.ones_like(image), movie.calibration)
 
 
 def usable_movie(movie: Movie, quality: Quality) -> Movie:
