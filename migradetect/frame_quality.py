@@ -23,6 +23,8 @@ Array = NDArray[np.float64]
 
 #: Edge of the small picture by which frames are compared.
 _THUMB_PX = 48
+#: No sum of camera counts is as large; beyond it arithmetic overflows.
+_LARGEST = 1e12
 #: More pixels without a number than this share can't be filled in from the others.
 _MOST_FILLED = 0.01
 #: More pixels at the camera's upper limit than this share are told of; above the second one nothing is left to see.
@@ -120,8 +122,9 @@ def measure_frame(image: Image) -> FrameFacts:
     -------
     FrameFacts
     """
-    # the sum is finite only if all are; it costs a tenth of looking at each
-    n_bad = 0 if np.isfinite(image.sum(dtype=np.float64)) else int(image.size - np.count_nonzero(np.isfinite(image)))
+    # the sum of the magnitudes is small only if all are; it costs a tenth of looking at each
+    is_clean = float(np.abs(image).sum(dtype=np.float64)) < _LARGEST
+    n_bad = 0 if is_clean else int(image.size - np.count_nonzero(_is_count(image)))
     if n_bad == image.size:
         return FrameFacts(
             n_bad, np.nan, np.nan, 0.0, np.nan, 0.0, 0.0, 0.0, np.zeros((_THUMB_PX, _THUMB_PX), np.float32)
@@ -148,9 +151,14 @@ def measure_frame(image: Image) -> FrameFacts:
     )
 
 
+def _is_count(image: Image) -> NDArray[np.bool_]:
+    """Pixels that hold a number that a camera could have counted."""
+    return np.abs(image) < _LARGEST  # false for NaN too
+
+
 def fill_gaps(image: Image) -> Image:
     """A plane whose pixels without a number hold the median of the others; the same plane where there are none."""
-    good = np.isfinite(image)
+    good = _is_count(image)
     if good.all():
         return image
     return np.where(good, image, np.median(image[good]) if good.any() else np.float32(0)).astype(np.float32)
@@ -293,14 +301,11 @@ def _judge_field(notes: _Notes, planes: Sequence[FrameFacts], anchored: Anchored
             fields.append(part.tolist())
         else:
             same.extend(part.tolist())
-    kept = set(max(fields, key=_length))
+    sizes = [len(one) for one in fields]
+    kept = set(fields[sizes.index(max(sizes))])
     for frame in frames:
         if frame not in kept:
             notes.add(frame, "stage_jump", False)
-
-
-def _length(frames: list[int]) -> int:
-    return len(frames)
 
 
 def _likeness(a: Image, b: Image) -> float:

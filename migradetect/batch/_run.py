@@ -214,5 +214,7 @@ def _write_log(outcome: Outcome) -> None:
         )
     else:
         _log.error("%s: %s: %s", outcome.movie_id, outcome.status, outcome.error)
+    for line in outcome.warnings:
+        _log.warning("%s: %s", outcome.movie_id, line)
     if outcome.traceback:
         _log.error("%s:\n%s", outcome.movie_id, outcome.traceback)

@@ -25,6 +25,8 @@ __all__ = ["INTERRUPTED", "analyze_job", "versions"]
 
 #: What stands in the movies table for a movie that a stopped run did not finish.
 INTERRUPTED = "interrupted before it was done; run the same command again to continue"
+#: Frames that a warning lists by number.
+_LISTED = 20
 #: Libraries whose version can change the numbers.
 _LIBRARIES = (
     "numpy",
@@ -102,7 +104,8 @@ def _analyze(
     if not job.force and previous is not None:
         row = _resumable(job, identity, previous)
         if row is not None:
-            return Outcome(entry.movie_id, "done", row=row, resumed=True, input_hash=digest)
+            notes = tuple(map(str, previous.get("warnings", ())))
+            return Outcome(entry.movie_id, "done", row=row, resumed=True, input_hash=digest, warnings=notes)
     movie = open_movie(entry)
     base.update(_describe(movie))
 
@@ -111,11 +114,13 @@ def _analyze(
 
     results = _analysis(job)(movie, job.params, progress=step, cancel=cancel)
     row = base | _counts(results)
+    told = [printable(str(line)) for line in movie.provenance.get("warnings", ())] + _left_out(results)
     seconds = time.perf_counter() - started
     results.provenance.setdefault("calibration", dataclasses.asdict(movie.calibration))
     results.provenance |= identity | {
         "path": str(entry.path),
         "versions": versions(),
+        "warnings": told,
         "summary": row,
         "seconds": round(seconds, 3),
     }
@@ -133,7 +138,7 @@ def _analyze(
         )
     step("write", 0, 1)
     write_results(results, job.folder, table_format=job.table_format)
-    return Outcome(entry.movie_id, "done", row=row, seconds=seconds, input_hash=digest)
+    return Outcome(entry.movie_id, "done", row=row, seconds=seconds, input_hash=digest, warnings=tuple(told))
 
 
 def _state(job: Job) -> list[tuple[int, int]]:
@@ -223,6 +228,22 @@ def _counts(results: Results) -> dict[str, Any]:
         "n_migrasomes": len(results.tracks),
         "qc_flags": ",".join(sorted(flags)),
     }
+
+
+def _left_out(results: Results) -> list[str]:
+    """A line that names the frames that took no part in the analysis, and why."""
+    frames = results.frames.set_index("frame")["qc_flags"]
+    lost = [frame for frame in results.provenance.get("frames_left_out", ()) if frame in frames.index]
+    by_flag: dict[str, list[str]] = {}
+    for frame in lost:
+        by_flag.setdefault(str(frames.loc[frame]), []).append(str(frame))
+    notes = [f"{flag.replace(',', ' and ')}: {_some(numbers)}" for flag, numbers in by_flag.items()]
+    head = f"{len(lost)} of {len(frames)} frames left out"
+    return [f"{head} ({'; '.join(notes)})"] if lost else []
+
+
+def _some(numbers: list[str]) -> str:
+    return ", ".join(numbers[:_LISTED]) + (f" and {len(numbers) - _LISTED} more" if len(numbers) > _LISTED else "")
 
 
 def versions() -> dict[str, str]:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from migradetect.params import Params
 
 __all__ = [
+    "AllowGaps",
     "Axes",
     "Channels",
     "Config",
@@ -90,6 +91,14 @@ Pattern = Annotated[
         metavar="REGEX",
         help="Names of file-per-frame sequences: groups t, c, z and others.",
         show_default=False,
+        rich_help_panel=_INPUT,
+    ),
+]
+AllowGaps = Annotated[
+    bool,
+    typer.Option(
+        "--allow-gaps",
+        help="Analyse sequences with missing frames, with a warning that names them.",
         rich_help_panel=_INPUT,
     ),
 ]

@@ -47,6 +47,10 @@ def _sentence(outcome: Outcome, index: int, n_movies: int) -> str:
     return f"{head} {counts}" + (", kept from an earlier run" if outcome.resumed else f" ({outcome.seconds:.1f} s)")
 
 
+def _warnings(outcome: Outcome) -> list[str]:
+    return [printable(f"warning: {outcome.movie_id}: {line}") for line in outcome.warnings]
+
+
 def _count(outcome: Outcome, thing: str) -> str:
     number = outcome.row.get(f"n_{thing}s")
     return f"{dash(number)} {thing}{'' if number == 1 else 's'}"
@@ -64,6 +68,8 @@ def _lines(n_movies: int) -> Iterator[Callable[[Event], None]]:
         if event.kind == "end" and event.outcome is not None:
             finished += 1
             console.print(_sentence(event.outcome, finished, n_movies), markup=False, soft_wrap=True)
+            for line in _warnings(event.outcome):
+                console.print(line, markup=False, soft_wrap=True)
 
     yield report
 
@@ -94,6 +100,8 @@ def _bars(n_movies: int) -> Iterator[Callable[[Event], None]]:
                 style = {"failed": "red", "skipped": "yellow"}.get(event.outcome.status, "")
                 text = escape(_sentence(event.outcome, finished, n_movies))
                 progress.console.print(f"[{style}]{text}[/]" if style else text, soft_wrap=True)
+                for line in _warnings(event.outcome):
+                    progress.console.print(f"[yellow]{escape(line)}[/]", soft_wrap=True)
                 return
             if event.movie_id not in tasks:
                 tasks[event.movie_id] = progress.add_task(escape(event.movie_id), total=None, stage="")

@@ -31,6 +31,7 @@ def command(
     axes: o.Axes = None,
     projection: o.Projection = None,
     pattern: o.Pattern = None,
+    allow_gaps: o.AllowGaps = False,
 ) -> None:
     """Draw what is found in one frame, and count on the first, middle and last one.
 
@@ -46,6 +47,7 @@ def command(
         "axes": axes,
         "projection": projection,
         "pattern": pattern,
+        "allow_gaps": allow_gaps or None,
     }
     params = o.resolve(preset, config, assignments, **inputs)
     entries = find_movies([movie], o.input_options(params, **inputs))

@@ -39,6 +39,7 @@ def command(
     axes: o.Axes = None,
     projection: o.Projection = None,
     pattern: o.Pattern = None,
+    allow_gaps: o.AllowGaps = False,
     workers: Annotated[str, typer.Option(metavar="N|auto", help="Movies analysed at a time.")] = "auto",
     force: Annotated[bool, typer.Option("--force", help="Analyse again what is complete.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be analysed.")] = False,
@@ -55,6 +56,7 @@ def command(
         "axes": axes,
         "projection": projection,
         "pattern": pattern,
+        "allow_gaps": allow_gaps or None,
     }
     n_workers = _workers(workers)
     params = o.resolve(preset, config, assignments, **inputs)

@@ -24,6 +24,7 @@ def command(
     axes: o.Axes = None,
     projection: o.Projection = None,
     pattern: o.Pattern = None,
+    allow_gaps: o.AllowGaps = False,
     config: o.Config = None,
 ) -> None:
     """List the movies found, how they are read and what is wrong, before any computing."""
@@ -36,6 +37,7 @@ def command(
         "axes": axes,
         "projection": projection,
         "pattern": pattern,
+        "allow_gaps": allow_gaps or None,
     }
     params = o.resolve(None, config, None, **inputs)
     table = scan(find_movies(paths, o.input_options(params, **inputs)))

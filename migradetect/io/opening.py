@@ -15,6 +15,7 @@ from migradetect.calibration import Calibration
 from migradetect.errors import AxesError, CalibrationError, MigradetectError, ReadError
 from migradetect.io.channels import assign_roles, count_roles
 from migradetect.io.discovery import find_movies, kind_of
+from migradetect.io.gaps import with_gaps
 from migradetect.io.naming import guess_role, parse_name, safe_name, stem_of
 from migradetect.io.options import InputOptions, MovieEntry
 from migradetect.io.recording import Recording, with_axes
@@ -74,7 +75,7 @@ def open_movie(
     """
     entry = _as_entry(path_or_entry, options)
     recording = _record(entry)
-    return _movie(recording, entry, movie_id or entry.movie_id)
+    return with_gaps(_movie(recording, entry, movie_id or entry.movie_id), recording.frame_numbers)
 
 
 def scan(entries: Sequence[MovieEntry]) -> pd.DataFrame:

@@ -62,6 +62,8 @@ class Recording:
         Name of each channel as far as known; empty where none is.
     found : Found
         Calibration in the file.
+    frame_numbers : tuple of int
+        Numbers of the frames where some are missing and the user allows it; else empty.
     """
 
     path: Path
@@ -76,6 +78,7 @@ class Recording:
     dtypes: tuple[str, ...]
     channel_names: tuple[str | None, ...]
     found: Found
+    frame_numbers: tuple[int, ...] = ()
 
     def size(self, axis: str) -> int:
         """Size of an axis; 1 where it is absent."""

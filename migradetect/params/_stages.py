@@ -47,6 +47,9 @@ class InputParams(StageParams):
     pixel_size_um: float | None = Field(None, gt=0, description="Edge of a pixel in um; overrides the file.")
     frame_interval_s: float | None = Field(None, gt=0, description="Seconds between frames; overrides the file.")
     pattern: str | None = Field(None, description="Regular expression with named groups for file-per-frame sequences.")
+    allow_gaps: bool = Field(
+        False, description="Analyse sequences with missing frames, with a warning; else they are refused."
+    )
 
 
 class OpticsParams(StageParams):
