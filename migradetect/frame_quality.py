@@ -39,6 +39,8 @@ _DARK = 0.35
 _BLURRED = 0.2
 #: Detail per pixel, in units of the noise, below which a movie has none to be lost.
 _LEAST_DETAIL = 0.003
+#: Range of light over the field, in units of the noise, that a dim empty field does not reach.
+_UNEVEN = 15.0
 #: Typical correlation of consecutive small pictures from which on the loss of it means something, the share of it that
 #: is then left, and the shift over which it is looked for, small pixels.
 _STEADY, _LOST, _NEAR_PX = 0.6, 0.6, 3
@@ -66,6 +68,8 @@ class FrameFacts:
     """Mean of what fine detail rises above the noise, in units of the noise."""
     sharpness: float
     """The same over the contrast: bodies that leave take both along."""
+    unevenness: float
+    """Range of the averages over 16 x 16 pixels, in units of the noise."""
     thumb: Image
     """Small picture, shape (48, 48)."""
 
@@ -85,10 +89,13 @@ class Quality:
         Names of what was found, in order.
     is_usable : ndarray of bool, shape (T,)
         The frame takes part in the analysis.
+    is_uneven : ndarray of bool, shape (T,)
+        The light differs strongly from place to place: where no cell is found, one may fill the field.
     """
 
     flags: tuple[tuple[str, ...], ...]
     is_usable: NDArray[np.bool_]
+    is_uneven: NDArray[np.bool_]
 
     @property
     def numbers(self) -> NDArray[np.int64]:
@@ -127,7 +134,7 @@ def measure_frame(image: Image) -> FrameFacts:
     n_bad = 0 if is_clean else int(image.size - np.count_nonzero(_is_count(image)))
     if n_bad == image.size:
         return FrameFacts(
-            n_bad, np.nan, np.nan, 0.0, np.nan, 0.0, 0.0, 0.0, np.zeros((_THUMB_PX, _THUMB_PX), np.float32)
+            n_bad, np.nan, np.nan, 0.0, np.nan, 0.0, 0.0, 0.0, 0.0, np.zeros((_THUMB_PX, _THUMB_PX), np.float32)
         )
     image = fill_gaps(image) if n_bad else image
     low, high, _, _ = cv2.minMaxLoc(image)
@@ -138,6 +145,10 @@ def measure_frame(image: Image) -> FrameFacts:
     noise = quantile(band) / 0.6745
     over = np.maximum(band - 4 * noise, 0)
     contrast = quantile(image, 0.995) - level
+    thumb = np.asarray(cv2.resize(image, (_THUMB_PX, _THUMB_PX), interpolation=cv2.INTER_AREA), dtype=np.float32)
+    # averages over 16 x 16 pixels hold hardly any noise
+    coarse = cv2.resize(image, tuple(max(1, n // 16) for n in image.shape[::-1]), interpolation=cv2.INTER_AREA)
+    spread = float(np.ptp(coarse))
     return FrameFacts(
         n_bad,
         low,
@@ -147,7 +158,8 @@ def measure_frame(image: Image) -> FrameFacts:
         contrast,
         float(np.mean(over)) / noise if noise > 0 else 0.0,
         float(np.mean(over)) / contrast if contrast > 0 else 0.0,
-        np.asarray(cv2.resize(image, (_THUMB_PX, _THUMB_PX), interpolation=cv2.INTER_AREA), dtype=np.float32),
+        spread / noise if noise > 0 else 0.0,
+        thumb,
     )
 
 
@@ -204,7 +216,8 @@ def judge_frames(
         _judge_light(notes, planes)
     for planes in lit:
         _judge_field(notes, planes, anchored)
-    return Quality(tuple(tuple(flags) for flags in notes.flags), notes.is_usable)
+    uneven = np.max([[plane.unevenness for plane in planes] for planes in facts.values()], axis=0)
+    return Quality(tuple(tuple(flags) for flags in notes.flags), notes.is_usable, uneven > _UNEVEN)
 
 
 def _judge_alone(notes: _Notes, frame: int, plane: FrameFacts, size: int, is_off: bool) -> None:

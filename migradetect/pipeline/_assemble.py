@@ -203,6 +203,9 @@ def _frames(movie: Movie, found: Found, quality: Quality, timeline: Timeline) ->
         "drift_unknown": (table.pop("registration_confidence") < 6) & (table["frame"] > 0) & (len(table) > 1),
         "out_of_focus": pd.Series(blurred_frames(found.first)),
         "too_many_candidates": table.pop("n_cut") > 0,
+        "no_cell_in_uneven_light": pd.Series(
+            quality.is_uneven[timeline.numbers] & ~np.isin(np.arange(len(table)), found.second.cells["frame"])
+        ),
     }
     flags = list(quality.flags)
     for k, number in enumerate(timeline.numbers):
