@@ -39,7 +39,7 @@ _DARK = 0.35
 _BLURRED = 0.2
 #: Detail per pixel, in units of the noise, below which a movie has none to be lost.
 _LEAST_DETAIL = 0.003
-#: Range of light over the field, in units of the noise, that a dim empty field does not reach.
+#: Depth of the darkest places, in units of the noise, that vignetting of a dim empty field does not reach.
 _UNEVEN = 15.0
 #: Typical correlation of consecutive small pictures from which on the loss of it means something, the share of it that
 #: is then left, and the shift over which it is looked for, small pixels.
@@ -69,7 +69,7 @@ class FrameFacts:
     sharpness: float
     """The same over the contrast: bodies that leave take both along."""
     unevenness: float
-    """Range of the averages over 16 x 16 pixels, in units of the noise."""
+    """Depth of the darkest 16 x 16 pixels below the typical ones, in units of the noise."""
     thumb: Image
     """Small picture, shape (48, 48)."""
 
@@ -146,9 +146,10 @@ def measure_frame(image: Image) -> FrameFacts:
     over = np.maximum(band - 4 * noise, 0)
     contrast = quantile(image, 0.995) - level
     thumb = np.asarray(cv2.resize(image, (_THUMB_PX, _THUMB_PX), interpolation=cv2.INTER_AREA), dtype=np.float32)
-    # averages over 16 x 16 pixels hold hardly any noise
+    # averages over 16 x 16 pixels hold hardly any noise; nothing is darker than an empty field, so where much is, it is
+    # not empty
     coarse = cv2.resize(image, tuple(max(1, n // 16) for n in image.shape[::-1]), interpolation=cv2.INTER_AREA)
-    spread = float(np.ptp(coarse))
+    spread = float(np.median(coarse) - coarse.min())
     return FrameFacts(
         n_bad,
         low,
