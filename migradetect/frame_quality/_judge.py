@@ -1,8 +1,4 @@
-"""Frames that no measurement should rest on: missing, empty, clipped, blurred, lit otherwise, or of another field.
-
-Each frame is read once before the analysis and compared with the others on a few numbers. What is called unusable takes
-no part in the analysis, as if it had never been recorded; its flags say so.
-"""
+"""What is wrong with each frame, by comparison with the others."""
 
 from __future__ import annotations
 
@@ -10,21 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from migradetect.filters import quantile
+from migradetect.frame_quality._measure import THUMB_PX, FrameFacts
 
-__all__ = ["FrameFacts", "Quality", "fill_gaps", "judge_frames", "measure_frame"]
+__all__ = ["Quality", "judge_frames"]
 
 Image = NDArray[np.float32]
 Array = NDArray[np.float64]
 
-#: Edge of the small picture by which frames are compared.
-_THUMB_PX = 48
-#: No sum of camera counts is as large; beyond it arithmetic overflows.
-_LARGEST = 1e12
 #: More pixels without a number than this share can't be filled in from the others.
 _MOST_FILLED = 0.01
 #: More pixels at the camera's upper limit than this share are told of; above the second one nothing is left to see.
@@ -48,35 +39,6 @@ _STEADY, _LOST, _NEAR_PX = 0.6, 0.6, 3
 _CLEAR, _GONE = 12.0, 0.45
 #: Height of the peak when the second frame is registered to the first, over its spread.
 Anchored = Callable[[int, int], float]
-
-
-@dataclass(frozen=True)
-class FrameFacts:
-    """What is measured on one plane."""
-
-    n_not_finite: int
-    low: float
-    high: float
-    """Smallest and largest count."""
-    share_at_top: float
-    """Share of pixels that hold the largest count."""
-    level: float
-    """Median count."""
-    contrast: float
-    """Upper half per cent above the median, counts."""
-    detail: float
-    """Mean of what fine detail rises above the noise, in units of the noise."""
-    sharpness: float
-    """The same over the contrast: bodies that leave take both along."""
-    unevenness: float
-    """Depth of the darkest 16 x 16 pixels below the typical ones, in units of the noise."""
-    thumb: Image
-    """Small picture, shape (48, 48)."""
-
-    @property
-    def is_empty(self) -> bool:
-        """All pixels are alike, or none has a number."""
-        return not self.high > self.low
 
 
 @dataclass(frozen=True)
@@ -115,66 +77,6 @@ class _Notes:
         if flag not in self.flags[frame]:
             self.flags[frame].append(flag)
         self.is_usable[frame] &= is_usable
-
-
-def measure_frame(image: Image) -> FrameFacts:
-    """Numbers that tell whether a plane can be used.
-
-    Parameters
-    ----------
-    image : ndarray, shape (Y, X)
-        Camera counts, as recorded.
-
-    Returns
-    -------
-    FrameFacts
-    """
-    # the sum of the magnitudes is small only if all are; it costs a tenth of looking at each
-    is_clean = float(np.abs(image).sum(dtype=np.float64)) < _LARGEST
-    n_bad = 0 if is_clean else int(image.size - np.count_nonzero(_is_count(image)))
-    if n_bad == image.size:
-        return FrameFacts(
-            n_bad, np.nan, np.nan, 0.0, np.nan, 0.0, 0.0, 0.0, 0.0, np.zeros((_THUMB_PX, _THUMB_PX), np.float32)
-        )
-    image = fill_gaps(image) if n_bad else image
-    low, high, _, _ = cv2.minMaxLoc(image)
-    level = quantile(image)
-    # detail at half the resolution: cheaper, and what is blurred beyond use is blurred there too
-    half = cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) if min(image.shape) >= 16 else image
-    band = cv2.absdiff(cv2.GaussianBlur(half, (0, 0), 0.7), cv2.GaussianBlur(half, (0, 0), 1.6))
-    noise = quantile(band) / 0.6745
-    over = np.maximum(band - 4 * noise, 0)
-    contrast = quantile(image, 0.995) - level
-    thumb = np.asarray(cv2.resize(image, (_THUMB_PX, _THUMB_PX), interpolation=cv2.INTER_AREA), dtype=np.float32)
-    # averages over 16 x 16 pixels hold hardly any noise; nothing is darker than an empty field, so where much is, it is
-    # not empty
-    coarse = cv2.resize(image, tuple(max(1, n // 16) for n in image.shape[::-1]), interpolation=cv2.INTER_AREA)
-    spread = float(np.median(coarse) - coarse.min())
-    return FrameFacts(
-        n_bad,
-        low,
-        high,
-        float(np.count_nonzero(image == high)) / image.size,
-        level,
-        contrast,
-        float(np.mean(over)) / noise if noise > 0 else 0.0,
-        float(np.mean(over)) / contrast if contrast > 0 else 0.0,
-        spread / noise if noise > 0 else 0.0,
-        thumb,
-    )
-
-
-def _is_count(image: Image) -> NDArray[np.bool_]:
-    """Pixels that hold a number that a camera could have counted."""
-    return np.abs(image) < _LARGEST  # false for NaN too
-
-
-def fill_gaps(image: Image) -> Image:
-    """A plane whose pixels without a number hold the median of the others; the same plane where there are none."""
-    good = _is_count(image)
-    if good.all():
-        return image
-    return np.where(good, image, np.median(image[good]) if good.any() else np.float32(0)).astype(np.float32)
 
 
 def judge_frames(
@@ -331,5 +233,5 @@ def _likeness(a: Image, b: Image) -> float:
     if not norm > 0:
         return 0.0
     correlation = np.fft.irfft2(np.conj(np.fft.rfft2(a)) * np.fft.rfft2(b), a.shape) / norm
-    near = np.abs(np.fft.fftfreq(_THUMB_PX, 1 / _THUMB_PX)) <= _NEAR_PX
+    near = np.abs(np.fft.fftfreq(THUMB_PX, 1 / THUMB_PX)) <= _NEAR_PX
     return float(correlation[np.ix_(near, near)].max())
