@@ -7,6 +7,8 @@ found, what to do about it.
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -21,6 +23,7 @@ __all__ = [
     "ReadError",
     "TableError",
     "nearest_name",
+    "printable",
 ]
 
 
@@ -77,3 +80,31 @@ def nearest_name(name: str, known: Iterable[str]) -> str:
     """
     close = get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f" (did you mean '{close[0]}'?)" if close else ""
+
+
+def printable(text: str) -> str:
+    r"""Text in one line for a console, a log or a table.
+
+    Names of files and channels come from elsewhere: a line break would forge a log line, an escape sequence would
+    drive the terminal, and marks of direction would show other letters than there are.
+
+    Parameters
+    ----------
+    text : str
+        Any text.
+
+    Returns
+    -------
+    str
+        The same with line breaks as blanks, and control and format characters as ``\x1b``.
+    """
+    line = re.sub(r"\s*[\r\n]\s*", " ", text.strip())
+    # Cc control, Cf format (direction, zero width), Cs lone surrogates: names of files that are no valid UTF-8
+    if line.isprintable():
+        return line
+    return "".join(
+        character.encode("unicode_escape").decode("ascii")
+        if unicodedata.category(character) in ("Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp")
+        else character
+        for character in line
+    )

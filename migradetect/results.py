@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from migradetect.errors import TableError
+from migradetect.errors import OutputError, TableError
 from migradetect.tables import TABLES, empty_table, validate_table
 
 __all__ = ["LABEL_NAMES", "MOVIE_TABLES", "POINTS_IN_TIME", "TIME_OFFSET", "LabelStack", "Results", "annotation_column"]
@@ -56,8 +56,16 @@ class LabelStack:
         # few labels need few bytes; level 1: label images are mostly flat, so more effort buys nothing
         dtype = np.min_scalar_type(int(plane.max(initial=0)))
         packed = zlib.compress(np.ascontiguousarray(plane, dtype=dtype).tobytes(), 1)
-        start = self._file.seek(0, 2)
-        self._file.write(packed)
+        try:
+            start = self._file.seek(0, 2)
+            self._file.write(packed)
+            # buffered bytes would fail later, where nobody knows what they were
+            self._file.flush()
+        except OSError as error:
+            raise OutputError(
+                f"{tempfile.gettempdir()}: expected room for label planes, got {error.strerror or error}; "
+                "make room there, or name another folder in the variable TMPDIR"
+            ) from error
         self._places.append((start, len(packed), dtype))
 
     def __len__(self) -> int:

@@ -110,7 +110,8 @@ def find_spots(
         outside it, those across from there and the darkest, over its centre; `misfit`, residual of the profile fit
         over the signal; `inside` and `contains`, logarithm of the contrast of the strongest candidate around it or in
         it over its own (-3: none); `picture`, log-odds of a bead by the look of the surroundings, see
-        :mod:`migradetect.bead_network`.
+        :mod:`migradetect.bead_network`. ``attrs["n_cut"]`` counts maxima that were left out because there were more
+        than `max_per_frame`.
     """
     scales = BlobScales.for_diameters(
         calibration.px(0.8 * params.min_diameter_um),
@@ -123,6 +124,7 @@ def find_spots(
     found = _maxima(contrast, np.float32(params.min_snr) * scales.noise)
     if not len(found):
         return pd.DataFrame({name: pd.Series(dtype=float) for name in SPOT_COLUMNS})
+    n_cut = max(0, len(found) - params.max_per_frame)
     sigma_px = _sigma_at(found, scales)
     kept = _strongest(found, sigma_px, params.max_per_frame)
     found, sigma_px = found[kept], sigma_px[kept]
@@ -161,7 +163,9 @@ def find_spots(
             "picture": bead_log_odds(bead_patches(snr, image.weight, y, x, calibration), load_network()),
         }
     )
-    return table[np.isfinite(table["blob_snr"])].reset_index(drop=True)
+    table = table[np.isfinite(table["blob_snr"])].reset_index(drop=True)
+    table.attrs["n_cut"] = n_cut
+    return table
 
 
 def _padded(plane: Image) -> Image:

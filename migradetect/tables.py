@@ -144,8 +144,8 @@ _ALL = (
         Column("bleaching_tspan4", "float64", "", "cell brightness relative to the first frame, 1 is unbleached"),
         Column("bleaching_wga", "float64", "", "cell brightness relative to the first frame, 1 is unbleached"),
         Column("focus", "float64", "", "fine detail relative to the movie's median, 1 is typical"),
-        Column("n_cells", "int64", "", "cell bodies in this frame"),
-        Column("n_candidates", "int64", "", "spots before linking and judging"),
+        Column("n_cells", "Int64", "", "cell bodies in this frame; null where it was not used"),
+        Column("n_candidates", "Int64", "", "spots before linking and judging; null where it was not used"),
         Column("qc_flags", "string", "", "quality flags, comma separated, empty where none"),
     ),
     _table(

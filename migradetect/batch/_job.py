@@ -83,6 +83,8 @@ class Outcome:
         Wall time.
     input_hash : str or None
         Hash of the input files.
+    warnings : tuple of str
+        What the user should know about a movie that is done, one line each.
     """
 
     movie_id: str
@@ -93,6 +95,7 @@ class Outcome:
     resumed: bool = False
     seconds: float = 0.0
     input_hash: str | None = None
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import logging
 import os
 import socket
 import sys
@@ -12,14 +14,16 @@ from typing import IO
 
 from migradetect.errors import OutputError
 
-__all__ = ["OutputLock"]
+__all__ = ["LOCK_NAME", "OutputLock"]
 
 if sys.platform == "win32":
     import msvcrt
 else:
     import fcntl
 
-_NAME = ".migradetect.lock"
+#: Name of the lock file; it marks an output folder, and stays after the run.
+LOCK_NAME = ".migradetect.lock"
+_log = logging.getLogger("migradetect.batch")
 _TAKEN = frozenset({errno.EWOULDBLOCK, errno.EAGAIN, errno.EACCES, errno.EDEADLK})
 
 
@@ -42,7 +46,7 @@ class OutputLock:
         self._file: IO[str] | None = None
 
     def __enter__(self) -> OutputLock:
-        path = self._folder / _NAME
+        path = self._folder / LOCK_NAME
         try:
             self._file = path.open("a+", encoding="utf-8")
         except OSError as error:
@@ -60,27 +64,33 @@ class OutputLock:
                     "wait until it ends or choose another --out"
                 ) from error
             # some network file systems have no locks: running unguarded is better than not at all
+            _log.warning("%s: this file system has no locks; do not start a second run into it", self._folder)
+            self._file = path.open("a+", encoding="utf-8")
             return self
-        self._file.truncate(0)
-        self._file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-        self._file.flush()
+        # who holds it is told to people only: a full disk is no reason not to run
+        with contextlib.suppress(OSError):
+            self._file.truncate(0)
+            self._file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+            self._file.flush()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, tb: TracebackType | None) -> None:
         # the file stays: deleting it would let two runs lock two files of the same name
         if self._file is not None:
-            self._file.truncate(0)
+            with contextlib.suppress(OSError):  # the folder may have gone
+                self._file.truncate(0)
         self._release()
 
     def _release(self) -> None:
         if self._file is not None:
-            self._file.close()
+            with contextlib.suppress(OSError):
+                self._file.close()
             self._file = None
 
     @staticmethod
     def is_held(folder: Path) -> bool:
         """Whether a run is writing into a folder now; nothing is created or changed."""
-        path = folder / _NAME
+        path = folder / LOCK_NAME
         try:
             file = path.open("r+", encoding="utf-8")
         except OSError:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import logging
 import logging.handlers
 import multiprocessing
 import os
 import queue as queues
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -25,6 +27,7 @@ __all__ = ["run_in_executor", "run_in_pool"]
 GRACE_S = 2.0
 _POLL_S = 0.1
 _LEAVE_S = 0.3
+_PR_SET_PDEATHSIG = 1
 _DIED = (
     "the worker process died, most likely killed for want of memory; give fewer --workers, or crop the movie in "
     "space or time"
@@ -66,6 +69,10 @@ def run_in_pool(
         # more by itself, so that one movie that is too large can't take the others along.
         suspects = sorted(started & waiting.keys()) or list(waiting)[:1]
         for movie_id in suspects:
+            if cancel():
+                # a signal to the whole process group ends the workers too: they did not fail, they were stopped
+                yield from (_interrupted(job) for job in waiting.values())
+                return
             job = waiting.pop(movie_id)
             alone = list(_one_pool([job], 1, report, cancel, set()))
             yield alone[0] if alone else Outcome(movie_id, "failed", _DIED, row={"path": str(job.entry.path)})
@@ -90,8 +97,11 @@ def _one_pool(
             report(event)
 
     try:
-        with _no_interrupt():
-            futures = {pool.submit(_run, job): job for job in jobs}
+        futures: dict[Future[Outcome], Job] = {}
+        # a process that can't be started, or dies at once, is met like one that dies later
+        with _no_interrupt(), contextlib.suppress(BrokenProcessPool, OSError):
+            for job in jobs:
+                futures[pool.submit(_run, job)] = job
         yield from _collect(futures, stop, drain, cancel)
     finally:
         # reached at the end, on errors of the caller, and when the caller stops listening
@@ -184,11 +194,11 @@ def _no_interrupt() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):  # Windows
         yield
         return
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _start_worker(reports: Any, stop: Any) -> None:
@@ -196,6 +206,7 @@ def _start_worker(reports: Any, stop: Any) -> None:
     global _reports, _stop
     _reports, _stop = reports, stop
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _die_with_parent()
     for name in ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "VECLIB_MAXIMUM", "NUMBA"):
         os.environ[f"{name}_NUM_THREADS"] = "1"
     import cv2
@@ -210,6 +221,20 @@ def _start_worker(reports: Any, stop: Any) -> None:
         logging.getLogger(name).propagate = False
     logging.captureWarnings(True)
     threading.Thread(target=_leave_with_parent, daemon=True).start()
+
+
+def _die_with_parent() -> None:
+    """Ask Linux to end this process with its parent: at once, also in the middle of a long computation.
+
+    A run that is started right after a kill must not meet workers of the killed one.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    parent = multiprocessing.parent_process()
+    if parent is not None and not parent.is_alive():
+        os._exit(1)
 
 
 def _leave_with_parent() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import socket
 from collections.abc import Iterable
@@ -15,12 +16,17 @@ import pandas as pd
 from migradetect._version import __version__
 from migradetect.batch._job import Outcome
 from migradetect.batch._worker import versions
-from migradetect.io import TableFormat, atomic_write_json, write_table
+from migradetect.errors import OutputError
+from migradetect.io import TableFormat, atomic_write_json, is_complete, write_table
 from migradetect.params import Params
 from migradetect.results import annotation_column
 from migradetect.tables import TABLES, conform_table, empty_table
 
-__all__ = ["BatchRecord"]
+__all__ = ["BatchRecord", "is_record"]
+
+#: What stands in the movies table for a movie that is still to come.
+PENDING = "not analysed yet; where no run is at work, run the same command again"
+_log = logging.getLogger("migradetect.batch")
 
 
 class BatchRecord:
@@ -58,19 +64,31 @@ class BatchRecord:
     def keep(self, movie_ids: Iterable[str]) -> None:
         """Take over the rows of earlier runs into the same folder, but for the movies of this run."""
         mine = set(movie_ids)
+        path = self._folder / "run.json"
         try:
-            earlier = json.loads((self._folder / "run.json").read_text(encoding="utf-8"))["movies"]
+            earlier = json.loads(path.read_text(encoding="utf-8"))["movies"] if path.exists() else {}
         except (OSError, ValueError, KeyError, TypeError):
-            return
+            # damaged: what is complete beside it tells the same
+            earlier = self._from_folders()
         for movie_id, item in earlier.items():
             if movie_id not in mine and isinstance(item, dict) and isinstance(item.get("row"), dict):
                 self._movies[movie_id] = {key: value for key, value in item.items() if key != "row"}
                 self._rows[movie_id] = item["row"]
 
+    def _from_folders(self) -> dict[str, Any]:
+        found = {}
+        for path in sorted(self._folder.glob("[!.]*/movie.json")):
+            if is_complete(path.parent):
+                provenance = json.loads(path.read_text(encoding="utf-8"))
+                row = {"movie_id": path.parent.name, "status": "done", "error": None, **provenance.get("summary", {})}
+                found[path.parent.name] = {"status": "done", "path": row.get("path"), "row": row}
+        return found
+
     def expect(self, paths: dict[str, str]) -> None:
         """Name the movies that are to come, so that a run that dies leaves a list of what is missing."""
         for movie_id, path in paths.items():
             self._movies[movie_id] = {"status": "pending", "path": path}
+            self._rows[movie_id] = {"movie_id": movie_id, "status": "skipped", "error": PENDING, "path": path}
 
     def add(self, outcome: Outcome) -> None:
         """Record how a movie ended, and write."""
@@ -84,12 +102,21 @@ class BatchRecord:
             "resumed": outcome.resumed,
             "seconds": round(outcome.seconds, 3),
         }
-        self.write()
+        self._try_to_write()
 
-    def finish(self, status: str) -> None:
-        """Record the end of the run, and write."""
+    def finish(self, status: str) -> str | None:
+        """Record the end of the run, and write; one line where that was not possible."""
         self._run |= {"status": status, "finished": _now()}
-        self.write()
+        return self._try_to_write()
+
+    def _try_to_write(self) -> str | None:
+        # a disk that is full now may have room after the next movie; what is analysed meanwhile is not lost
+        try:
+            self.write()
+        except OutputError as error:
+            _log.warning("%s", error)
+            return str(error)
+        return None
 
     def movies(self) -> pd.DataFrame:
         """The movies table."""
@@ -105,13 +132,25 @@ class BatchRecord:
         return table
 
     def write(self) -> None:
-        """Write both files, each in one step."""
-        write_table("movies", self.movies(), self._folder, table_format=self._format)
+        """Write all files, each in one step."""
         movies = {
-            movie_id: item | ({"row": self._rows[movie_id]} if movie_id in self._rows else {})
+            movie_id: item
+            | ({"row": self._rows[movie_id]} if movie_id in self._rows and item["status"] != "pending" else {})
             for movie_id, item in sorted(self._movies.items())
         }
+        # first what says that the folder is ours, and that the movies are pending
         atomic_write_json(self._folder / "run.json", self._run | {"movies": movies})
+        written = write_table("movies", self.movies(), self._folder, table_format=self._format)
+        for twin in {self._folder / f"movies.{suffix}" for suffix in ("parquet", "csv")} - set(written):
+            twin.unlink(missing_ok=True)  # of a run with another --format: it would tell an old story
+
+
+def is_record(path: Path) -> bool:
+    """Whether a file is the record of a run."""
+    try:
+        return "migradetect" in json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, TypeError):
+        return False
 
 
 def _now() -> str:

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-import glob
 import logging
 import os
-import shutil
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from migradetect.batch._job import AnalyzeFunction, Event, Job, Outcome, TableFormat
-from migradetect.batch._lock import OutputLock
+from migradetect.batch._lock import LOCK_NAME, OutputLock
+from migradetect.batch._log import LOG_NAME, log_file
 from migradetect.batch._pool import run_in_executor, run_in_pool
 from migradetect.batch._worker import INTERRUPTED, analyze_job
-from migradetect.errors import NoMoviesError, OutputError
+from migradetect.errors import NoMoviesError, OutputError, printable
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,10 +24,10 @@ if TYPE_CHECKING:
     from migradetect.io import MovieEntry
     from migradetect.params import Params
 
-__all__ = ["LOG_NAME", "BatchSummary", "auto_workers", "run_batch"]
+__all__ = ["BatchSummary", "auto_workers", "run_batch"]
 
-#: Log file of a run, in the output folder.
-LOG_NAME = "migradetect.log"
+#: Files of the run as a whole.
+RECORD_NAMES = ("run.json", "movies.parquet", "movies.csv")
 _log = logging.getLogger("migradetect.batch")
 
 
@@ -46,12 +45,15 @@ class BatchSummary:
         Output folder.
     interrupted : bool
         The user asked to stop.
+    problem : str or None
+        Why the movies table or ``run.json`` could not be written at the end; None where they are complete.
     """
 
     outcomes: tuple[Outcome, ...]
     movies: pd.DataFrame
     out: Path
     interrupted: bool = False
+    problem: str | None = None
 
     def count(self, status: str) -> int:
         """Number of movies of this run that ended with a status."""
@@ -83,8 +85,8 @@ def run_batch(
 ) -> BatchSummary:
     """Analyse many movies; a movie that fails does not stop the others.
 
-    Complete results of the same input, parameters and version are kept. After every movie the movies table and
-    ``run.json`` are complete on disk.
+    Complete and undamaged results of the same input, parameters and version are kept. After every movie the movies
+    table and ``run.json`` are complete on disk; where they can't be written the run goes on and tries again.
 
     Parameters
     ----------
@@ -121,11 +123,12 @@ def run_batch(
     NoMoviesError
         If there are no entries.
     OutputError
-        If the output folder can't be written, or another run is writing into it.
+        If the output folder can't be written, another run is writing into it, or it holds tables of something else.
     """
     if not entries:
         raise NoMoviesError("expected at least one movie, got none; `migradetect scan` shows what is found")
     out = Path(out)
+    _refuse_foreign(out)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -136,8 +139,10 @@ def run_batch(
     report = progress or (lambda event: None)
     cancel = cancel or (lambda: False)
     jobs = [Job(entry, out / entry.movie_id, params, force, table_format, analyze) for entry in entries]
-    with OutputLock(out), _log_file(out / LOG_NAME):
+    with OutputLock(out), log_file(out / LOG_NAME), contextlib.ExitStack() as at_end:
         _remove_remains(jobs)
+        # and those of workers that died in this run, or were ended
+        at_end.callback(_remove_remains, jobs)
         _log.info("run of %d movies: %s", len(jobs), command or "from Python")
         if executor is not None:
             stream = run_in_executor(jobs, executor, cancel)
@@ -149,10 +154,27 @@ def run_batch(
 
 
 def _remove_remains(jobs: Sequence[Job]) -> None:
-    """Delete the hidden half-written folders of a run that was killed; nobody else writes here under the lock."""
-    for job in jobs:
-        for remains in job.folder.parent.glob(f".{glob.escape(job.folder.name)}.*.part"):
-            shutil.rmtree(remains, ignore_errors=True)
+    """Clear up after a run that was killed; nobody else writes here under the lock."""
+    from migradetect.io import recover
+
+    out = jobs[0].folder.parent
+    with contextlib.suppress(OSError):  # read-only, or gone: each movie will say so
+        for path in (*(job.folder for job in jobs), *(out / name for name in RECORD_NAMES)):
+            recover(path)
+
+
+def _refuse_foreign(out: Path) -> None:
+    """Never write over tables of somebody else: an output folder is known by its lock, or by its record."""
+    from migradetect.batch._record import is_record
+
+    if (out / LOCK_NAME).exists() or is_record(out / "run.json"):
+        return
+    for name in RECORD_NAMES:
+        if (out / name).exists():
+            raise OutputError(
+                f"{out}: expected a new folder or one of `migradetect run`, got one with {name} of something else; "
+                "choose another --out"
+            )
 
 
 def _run_here(
@@ -171,7 +193,7 @@ def _record(
     order = [job.entry.movie_id for job in jobs]
     record = BatchRecord(out, jobs[0].params, jobs[0].table_format, command)
     record.keep(order)
-    record.expect({job.entry.movie_id: str(job.entry.path) for job in jobs})
+    record.expect({job.entry.movie_id: printable(str(job.entry.path)) for job in jobs})
     record.write()
     outcomes: dict[str, Outcome] = {}
     with contextlib.closing(stream):
@@ -181,8 +203,8 @@ def _record(
             _write_log(outcome)
             report(Event(outcome.movie_id, "end", outcome=outcome))
     interrupted = any(outcome.error == INTERRUPTED for outcome in outcomes.values())
-    record.finish("interrupted" if interrupted else "finished")
-    return BatchSummary(tuple(outcomes[movie_id] for movie_id in order), record.movies(), out, interrupted)
+    problem = record.finish("interrupted" if interrupted else "finished")
+    return BatchSummary(tuple(outcomes[movie_id] for movie_id in order), record.movies(), out, interrupted, problem)
 
 
 def _write_log(outcome: Outcome) -> None:
@@ -192,31 +214,7 @@ def _write_log(outcome: Outcome) -> None:
         )
     else:
         _log.error("%s: %s: %s", outcome.movie_id, outcome.status, outcome.error)
+    for line in outcome.warnings:
+        _log.warning("%s: %s", outcome.movie_id, line)
     if outcome.traceback:
         _log.error("%s:\n%s", outcome.movie_id, outcome.traceback)
-
-
-@contextlib.contextmanager
-def _log_file(path: Path) -> Iterator[None]:
-    """Log of the package and of Python warnings goes to a file while a run lasts."""
-    try:
-        handler = logging.FileHandler(path, encoding="utf-8", delay=False)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise OutputError(f"{path}: expected a file that can be written, got {reason}; choose another --out") from error
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
-    logger, warned = logging.getLogger("migradetect"), logging.getLogger("py.warnings")
-    level, propagate = logger.level, logger.propagate
-    logger.setLevel(logging.INFO)
-    # the console belongs to the progress display; an application that wants the log reads the file
-    logger.propagate = False
-    logger.addHandler(handler)
-    warned.addHandler(handler)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-        warned.removeHandler(handler)
-        logger.setLevel(level)
-        logger.propagate = propagate
-        handler.close()

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from migradetect._version import __version__
 from migradetect.batch._job import AnalyzeFunction, Event, Job, Outcome
-from migradetect.errors import CancelledError, MigradetectError, OutputError
+from migradetect.batch._lock import LOCK_NAME
+from migradetect.errors import CancelledError, MigradetectError, OutputError, ReadError, printable
 
 if TYPE_CHECKING:
     from migradetect.movie import Movie
@@ -24,6 +25,8 @@ __all__ = ["INTERRUPTED", "analyze_job", "versions"]
 
 #: What stands in the movies table for a movie that a stopped run did not finish.
 INTERRUPTED = "interrupted before it was done; run the same command again to continue"
+#: Frames that a warning lists by number.
+_LISTED = 20
 #: Libraries whose version can change the numbers.
 _LIBRARIES = (
     "numpy",
@@ -60,19 +63,26 @@ def analyze_job(
     movie_id = job.entry.movie_id
     notify = report or (lambda event: None)
     notify(Event(movie_id, "start"))
-    base: dict[str, Any] = {"path": str(job.entry.path), **dict(job.entry.annotations)}
+    base: dict[str, Any] = {"path": printable(str(job.entry.path)), **dict(job.entry.annotations)}
     try:
         return _analyze(job, notify, cancel, started, base)
     except CancelledError:
         return Outcome(movie_id, "skipped", INTERRUPTED, row=base)
     except MigradetectError as error:
         return Outcome(movie_id, "failed", _one_line(error), row=base)
-    except MemoryError:
-        message = "not enough memory; give fewer --workers or crop the movie"
-        return Outcome(movie_id, "failed", message, traceback.format_exc(), base)
     except Exception as error:  # noqa: BLE001 (the other movies must go on whatever happened in this one)
-        message = f"unexpected {type(error).__name__}: {_one_line(error)}; details are in migradetect.log"
-        return Outcome(movie_id, "failed", message, traceback.format_exc(), base)
+        return Outcome(movie_id, "failed", _reason(error, job), traceback.format_exc(), base)
+
+
+def _reason(error: Exception, job: Job) -> str:
+    """One line for an error that was not foreseen; the log file has the rest."""
+    # OpenCV has an error of its own where memory is short
+    if isinstance(error, MemoryError) or "Insufficient memory" in str(error):
+        return f"{job.entry.path}: not enough memory; give fewer --workers or crop the movie"
+    if isinstance(error, OSError) and error.strerror:
+        where = error.filename or job.folder
+        return printable(f"{where}: {error.strerror}; details are in migradetect.log")
+    return f"unexpected {type(error).__name__}: {_one_line(error)}; details are in migradetect.log"
 
 
 def _analyze(
@@ -87,13 +97,15 @@ def _analyze(
     if cancel is not None and cancel():
         raise CancelledError(INTERRUPTED)
     entry = job.entry
+    before = _state(job)
     digest = input_hash(entry)
     identity = _identity(job, digest)
     previous = _previous(job.folder)
     if not job.force and previous is not None:
         row = _resumable(job, identity, previous)
         if row is not None:
-            return Outcome(entry.movie_id, "done", row=row, resumed=True, input_hash=digest)
+            notes = tuple(map(str, previous.get("warnings", ())))
+            return Outcome(entry.movie_id, "done", row=row, resumed=True, input_hash=digest, warnings=notes)
     movie = open_movie(entry)
     base.update(_describe(movie))
 
@@ -102,19 +114,39 @@ def _analyze(
 
     results = _analysis(job)(movie, job.params, progress=step, cancel=cancel)
     row = base | _counts(results)
+    told = [printable(str(line)) for line in movie.provenance.get("warnings", ())] + _left_out(results)
     seconds = time.perf_counter() - started
     results.provenance.setdefault("calibration", dataclasses.asdict(movie.calibration))
     results.provenance |= identity | {
         "path": str(entry.path),
         "versions": versions(),
+        "warnings": told,
         "summary": row,
         "seconds": round(seconds, 3),
     }
     if cancel is not None and cancel():
         raise CancelledError(INTERRUPTED)
+    if _state(job) != before:
+        raise ReadError(
+            f"{entry.path}: expected files that stay as they are, got a change while they were analysed; "
+            "run again once the recording is complete"
+        )
+    if not (job.folder.parent / LOCK_NAME).exists():
+        # making it anew could fill the disk below a drive that was unplugged
+        raise OutputError(
+            f"{job.folder.parent}: expected the output folder, got none any more; plug it in and run again"
+        )
     step("write", 0, 1)
     write_results(results, job.folder, table_format=job.table_format)
-    return Outcome(entry.movie_id, "done", row=row, seconds=seconds, input_hash=digest)
+    return Outcome(entry.movie_id, "done", row=row, seconds=seconds, input_hash=digest, warnings=tuple(told))
+
+
+def _state(job: Job) -> list[tuple[int, int]]:
+    """Size and time of change of each input file."""
+    try:
+        return [(about.st_size, about.st_mtime_ns) for about in (path.stat() for path in job.entry.files)]
+    except OSError:
+        return []  # reading it will say what is wrong
 
 
 def _analysis(job: Job) -> AnalyzeFunction:
@@ -134,14 +166,21 @@ def _identity(job: Job, digest: str) -> dict[str, Any]:
         "table_format": job.table_format,
         # they stand in every table; by list, as JSON gives them back
         "annotations": [list(pair) for pair in job.entry.annotations],
+        # what is said about the input decides about calibration and axes; from Python it may differ from the parameters
+        "options": _as_json(dataclasses.asdict(job.entry.options)),
     }
 
 
+def _as_json(value: Any) -> Any:
+    """As it comes back from a file."""
+    return json.loads(json.dumps(value, default=str))
+
+
 def _previous(folder: Path) -> dict[str, Any] | None:
-    """Provenance of complete earlier results; None where there are none."""
+    """Provenance of complete and undamaged earlier results; None where there are none."""
     from migradetect.io import is_complete
 
-    if not is_complete(folder):
+    if not is_complete(folder, verify=True):
         return None
     try:
         record = json.loads((folder / "movie.json").read_text(encoding="utf-8"))
@@ -160,7 +199,7 @@ def _resumable(job: Job, identity: dict[str, Any], previous: dict[str, Any]) -> 
         )
     row = previous.get("summary")
     if isinstance(row, dict) and all(previous.get(key) == value for key, value in identity.items()):
-        return row | {"path": str(job.entry.path)}
+        return row | {"path": printable(str(job.entry.path))}
     if (job.folder / "edits.jsonl").exists():
         raise OutputError(
             f"{job.folder}: holds corrections made by hand for other parameters or another version; "
@@ -175,9 +214,9 @@ def _describe(movie: Movie) -> dict[str, Any]:
         "n_frames": movie.n_frames,
         "height_px": movie.height,
         "width_px": movie.width,
-        "channels": ",".join(movie.roles),
+        "channels": printable(",".join(movie.roles)),
         "pixel_size_um": calibration.pixel_size_um,
-        "pixel_size_source": calibration.pixel_size_source,
+        "pixel_size_source": printable(calibration.pixel_size_source),
         "frame_interval_s": calibration.frame_interval_s,
         "frame_interval_source": None if calibration.frame_interval_s is None else calibration.frame_interval_source,
     }
@@ -193,6 +232,22 @@ def _counts(results: Results) -> dict[str, Any]:
     }
 
 
+def _left_out(results: Results) -> list[str]:
+    """A line that names the frames that took no part in the analysis, and why."""
+    frames = results.frames.set_index("frame")["qc_flags"]
+    lost = [frame for frame in results.provenance.get("frames_left_out", ()) if frame in frames.index]
+    by_flag: dict[str, list[str]] = {}
+    for frame in lost:
+        by_flag.setdefault(str(frames.loc[frame]), []).append(str(frame))
+    notes = [f"{flag.replace(',', ' and ')}: {_some(numbers)}" for flag, numbers in by_flag.items()]
+    head = f"{len(lost)} of {len(frames)} frames left out"
+    return [f"{head} ({'; '.join(notes)})"] if lost else []
+
+
+def _some(numbers: list[str]) -> str:
+    return ", ".join(numbers[:_LISTED]) + (f" and {len(numbers) - _LISTED} more" if len(numbers) > _LISTED else "")
+
+
 def versions() -> dict[str, str]:
     """Versions of migradetect, Python and the libraries that can change the numbers."""
     found = {"migradetect": __version__, "python": platform.python_version(), "platform": platform.platform()}
@@ -206,4 +261,4 @@ def versions() -> dict[str, str]:
 
 
 def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    return printable(str(error)) or type(error).__name__

@@ -12,10 +12,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from migradetect.errors import printable
+
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["dash", "print_error", "print_note", "print_table", "stderr", "stdout"]
+__all__ = ["dash", "print_error", "print_line", "print_note", "print_table", "stderr", "stdout"]
 
 #: Columns where the output is not a terminal: a log should not break rows at 80.
 _LOG_WIDTH = 160
@@ -23,22 +25,27 @@ _LOG_WIDTH = 160
 
 def stdout() -> Console:
     """Console for results."""
-    return Console(width=None if sys.stdout.isatty() else _LOG_WIDTH, highlight=False, soft_wrap=False)
+    return Console(width=None if sys.stdout.isatty() else _LOG_WIDTH, highlight=False, soft_wrap=False, emoji=False)
 
 
 def stderr() -> Console:
     """Console for progress and errors."""
-    return Console(stderr=True, width=None if sys.stderr.isatty() else _LOG_WIDTH, highlight=False)
+    return Console(stderr=True, width=None if sys.stderr.isatty() else _LOG_WIDTH, highlight=False, emoji=False)
 
 
 def print_error(message: str) -> None:
     """One line on stderr."""
-    stderr().print(f"[bold red]error:[/] {escape(message)}", soft_wrap=True)
+    stderr().print(f"[bold red]error:[/] {escape(printable(message))}", soft_wrap=True)
+
+
+def print_line(message: str) -> None:
+    """One line on stdout, whatever names of files and channels are in it."""
+    stdout().print(printable(message), markup=False, soft_wrap=True)
 
 
 def print_note(message: str) -> None:
     """One line on stderr that is not an error."""
-    stderr().print(escape(message), soft_wrap=True)
+    stderr().print(printable(message), markup=False, soft_wrap=True)
 
 
 def dash(value: Any, digits: int = 2) -> str:
@@ -85,11 +92,13 @@ def print_table(
     for name in shown:
         numeric = is_numeric_dtype(table[name].dtype) and table[name].dtype != bool
         folds = name in fold
-        grid.add_column(columns[name], justify="right" if numeric else "left", no_wrap=not folds, overflow="fold")
+        grid.add_column(
+            escape(printable(columns[name])), justify="right" if numeric else "left", no_wrap=not folds, overflow="fold"
+        )
     for _, row in table.iterrows():
         cells = []
         for name in shown:
-            text = escape(dash(row[name], digits))
+            text = escape(printable(dash(row[name], digits)))
             style = (styles or {}).get(name, {}).get(str(row[name]))
             cells.append(f"[{style}]{text}[/]" if style else text)
         grid.add_row(*cells)

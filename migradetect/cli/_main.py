@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import tempfile
@@ -18,6 +19,10 @@ __all__ = ["main"]
 
 def main() -> None:
     """Run the command line."""
+    for stream in (sys.stdout, sys.stderr):
+        # a name that the terminal's encoding lacks is shown escaped; it must not end the run
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         app(prog_name="migradetect")
     except BrokenPipeError:
@@ -25,11 +30,11 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(ExitCode.OK)
     except MigradetectError as error:
-        print_error(" ".join(str(error).split()))
+        print_error(str(error))
         sys.exit(_code(error))
     except Exception as error:  # noqa: BLE001 (the last place before the user would see a traceback)
         place = _write_traceback(error)
-        print_error(f"unexpected {type(error).__name__}: {' '.join(str(error).split())}; details are in {place}")
+        print_error(f"unexpected {type(error).__name__}: {error}; details are in {place}")
         sys.exit(ExitCode.ALL_FAILED)
 
 

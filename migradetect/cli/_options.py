@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from migradetect.params import Params
 
 __all__ = [
+    "AllowGaps",
     "Axes",
     "Channels",
     "Config",
@@ -100,6 +101,14 @@ Plate = Annotated[
         metavar="CSV",
         help="Plate, well, condition, replicate of each movie; default: plate.csv in the folder.",
         show_default=False,
+        rich_help_panel=_INPUT,
+    ),
+]
+AllowGaps = Annotated[
+    bool,
+    typer.Option(
+        "--allow-gaps",
+        help="Analyse sequences with missing frames, with a warning that names them.",
         rich_help_panel=_INPUT,
     ),
 ]

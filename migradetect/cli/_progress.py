@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 
 from migradetect.cli._console import dash, stderr
+from migradetect.errors import printable
 
 if TYPE_CHECKING:
     from migradetect.batch import Event, Outcome
@@ -37,13 +38,17 @@ def progress_display(n_movies: int) -> Iterator[Callable[[Event], None]]:
 
 
 def _sentence(outcome: Outcome, index: int, n_movies: int) -> str:
-    head = f"[{index}/{n_movies}] {outcome.movie_id}: "
+    head = printable(f"[{index}/{n_movies}] {outcome.movie_id}: ")
     if outcome.status == "failed":
-        return f"{head}FAILED: {outcome.error}"
+        return f"{head} FAILED: {printable(str(outcome.error))}"
     if outcome.status == "skipped":
-        return f"{head}{outcome.error}"
+        return f"{head} {printable(str(outcome.error))}"
     counts = f"{_count(outcome, 'migrasome')}, {_count(outcome, 'cell')}"
-    return head + counts + (", kept from an earlier run" if outcome.resumed else f" ({outcome.seconds:.1f} s)")
+    return f"{head} {counts}" + (", kept from an earlier run" if outcome.resumed else f" ({outcome.seconds:.1f} s)")
+
+
+def _warnings(outcome: Outcome) -> list[str]:
+    return [printable(f"warning: {outcome.movie_id}: {line}") for line in outcome.warnings]
 
 
 def _count(outcome: Outcome, thing: str) -> str:
@@ -63,6 +68,8 @@ def _lines(n_movies: int) -> Iterator[Callable[[Event], None]]:
         if event.kind == "end" and event.outcome is not None:
             finished += 1
             console.print(_sentence(event.outcome, finished, n_movies), markup=False, soft_wrap=True)
+            for line in _warnings(event.outcome):
+                console.print(line, markup=False, soft_wrap=True)
 
     yield report
 
@@ -93,6 +100,8 @@ def _bars(n_movies: int) -> Iterator[Callable[[Event], None]]:
                 style = {"failed": "red", "skipped": "yellow"}.get(event.outcome.status, "")
                 text = escape(_sentence(event.outcome, finished, n_movies))
                 progress.console.print(f"[{style}]{text}[/]" if style else text, soft_wrap=True)
+                for line in _warnings(event.outcome):
+                    progress.console.print(f"[yellow]{escape(line)}[/]", soft_wrap=True)
                 return
             if event.movie_id not in tasks:
                 tasks[event.movie_id] = progress.add_task(escape(event.movie_id), total=None, stage="")

@@ -36,7 +36,7 @@ def command(
     """Score results against the truth, object by object; or see how well two counters agree."""
     import pandas as pd
 
-    from migradetect.cli._console import print_note, stdout
+    from migradetect.cli._console import print_line, print_note
     from migradetect.errors import NoMoviesError
     from migradetect.evaluate import POOLED, evaluate_many
     from migradetect.evaluate import agreement as agreement_of
@@ -65,7 +65,7 @@ def command(
     show_scores(scores)
     if out is not None:
         atomic_write_text(out, scores.to_csv(index=False))
-        stdout().print(f"Scores: {out}", soft_wrap=True)
+        print_line(f"Scores: {out}")
 
 
 def _load(result_folder: Path, truth_path: Path) -> tuple[Results, Results, float]:
@@ -109,7 +109,7 @@ def _pixel_size(*of: Results) -> float:
 
 def show_scores(scores: pd.DataFrame) -> None:
     """Print one row per metric; one column per movie where they are few, else one for all movies."""
-    from migradetect.cli._console import print_table, stdout
+    from migradetect.cli._console import print_line, print_table
     from migradetect.evaluate import POOLED
 
     movies = list(dict.fromkeys(scores["movie_id"]))
@@ -123,4 +123,4 @@ def show_scores(scores: pd.DataFrame) -> None:
     headings = {"group": "", "metric": "metric"} | {name: name for name in shown} | {"unit": "unit", "n": "n"}
     print_table(table, headings, digits=3, fold=shown)
     if undefined:
-        stdout().print(f"{undefined} more metrics have nothing to rest on here; --out lists them too.")
+        print_line(f"{undefined} more metrics have nothing to rest on here; --out lists them too.")

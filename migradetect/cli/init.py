@@ -19,7 +19,7 @@ def command(
     force: Annotated[bool, typer.Option("--force", help="Replace the file if it is there.")] = False,
 ) -> None:
     """Write a commented TOML file with every parameter."""
-    from migradetect.cli._console import stdout
+    from migradetect.cli._console import print_line
     from migradetect.errors import OutputError
     from migradetect.io import atomic_write_text
     from migradetect.params import load_params, to_toml
@@ -32,4 +32,4 @@ def command(
     if file.exists() and not force:
         raise OutputError(f"{file}: expected a new file, got one that exists; choose another name or give --force")
     atomic_write_text(file, text)
-    stdout().print(f"Wrote {file}. Change what you need, then: migradetect run FOLDER --out OUT --config {file}")
+    print_line(f"Wrote {file}. Change what you need, then: migradetect run FOLDER --out OUT --config {file}")

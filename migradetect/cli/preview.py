@@ -32,6 +32,7 @@ def command(
     projection: o.Projection = None,
     pattern: o.Pattern = None,
     plate: o.Plate = None,
+    allow_gaps: o.AllowGaps = False,
 ) -> None:
     """Draw what is found in one frame, and count on the first, middle and last one.
 
@@ -48,6 +49,7 @@ def command(
         "projection": projection,
         "pattern": pattern,
         "plate": plate,
+        "allow_gaps": allow_gaps or None,
     }
     params = o.resolve(preset, config, assignments, **inputs)
     entries = find_movies([movie], o.input_options(params, **inputs))
@@ -74,7 +76,7 @@ def _preview(movie: Movie, params: Any, drawn: int, out: Path) -> None:
     import numpy as np
     import pandas as pd
 
-    from migradetect.cli._console import print_table, stdout
+    from migradetect.cli._console import print_line, print_table
     from migradetect.pipeline import preview
 
     last = movie.n_frames - 1
@@ -92,7 +94,7 @@ def _preview(movie: Movie, params: Any, drawn: int, out: Path) -> None:
             _draw(movie, found, counts, out)
     headings = {name: name for name in rows[0]} | {"candidates": "migrasome candidates"}
     print_table(pd.DataFrame(rows), headings)
-    stdout().print(f"Overlay of frame {drawn}: {out}", soft_wrap=True)
+    print_line(f"Overlay of frame {drawn}: {out}")
 
 
 def _draw(movie: Movie, found: Any, counts: dict[str, int], out: Path) -> None:

@@ -40,6 +40,7 @@ def command(
     projection: o.Projection = None,
     pattern: o.Pattern = None,
     plate: o.Plate = None,
+    allow_gaps: o.AllowGaps = False,
     workers: Annotated[str, typer.Option(metavar="N|auto", help="Movies analysed at a time.")] = "auto",
     force: Annotated[bool, typer.Option("--force", help="Analyse again what is complete.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be analysed.")] = False,
@@ -58,6 +59,7 @@ def command(
         "projection": projection,
         "pattern": pattern,
         "plate": plate,
+        "allow_gaps": allow_gaps or None,
     }
     n_workers = _workers(workers)
     params = o.resolve(preset, config, assignments, **inputs)
@@ -106,7 +108,7 @@ def _run(entries: Any, out: Path, params: Any, workers: Any, *, force: bool, tab
 
 
 def _finish(summary: BatchSummary, stop_code: ExitCode | None, cells: bool) -> None:
-    from migradetect.cli._console import print_error, stdout
+    from migradetect.cli._console import print_error, print_line
     from migradetect.cli.status import show_cells, show_movies
 
     ids = [outcome.movie_id for outcome in summary.outcomes]
@@ -119,9 +121,11 @@ def _finish(summary: BatchSummary, stop_code: ExitCode | None, cells: bool) -> N
     words = [f"{done} done" + (f" ({kept} kept from an earlier run)" if kept else "")]
     words += [f"{failed} failed"] if failed else []
     words += [f"{skipped} not done"] if skipped else []
-    stdout().print(f"{', '.join(words)}. Results: {summary.out}", soft_wrap=True)
+    print_line(f"{', '.join(words)}. Results: {summary.out}")
+    if summary.problem:
+        print_error(summary.problem)
     if summary.interrupted:
         print_error("interrupted; run the same command again to continue")
         raise typer.Exit(stop_code or ExitCode.INTERRUPTED)
-    if failed:
+    if failed or summary.problem:
         raise typer.Exit(ExitCode.SOME_FAILED if done else ExitCode.ALL_FAILED)

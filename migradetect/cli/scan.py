@@ -25,6 +25,7 @@ def command(
     projection: o.Projection = None,
     pattern: o.Pattern = None,
     plate: o.Plate = None,
+    allow_gaps: o.AllowGaps = False,
     config: o.Config = None,
 ) -> None:
     """List the movies found, how they are read and what is wrong, before any computing."""
@@ -39,6 +40,7 @@ def command(
         "projection": projection,
         "pattern": pattern,
         "plate": plate,
+        "allow_gaps": allow_gaps or None,
     }
     params = o.resolve(None, config, None, **inputs)
     found = search_movies(paths, o.input_options(params, **inputs))
@@ -50,7 +52,7 @@ def command(
 
 def show_scan(table: pd.DataFrame) -> ExitCode:
     """Print what was found; the code that a run would end with, as far as can be told."""
-    from migradetect.cli._console import print_table, stdout
+    from migradetect.cli._console import print_line, print_table
     from migradetect.io import SCAN_COLUMNS
 
     shown = table[["movie_id", "kind"]].copy()
@@ -79,13 +81,12 @@ def show_scan(table: pd.DataFrame) -> ExitCode:
         if table[column].isna().all():
             del headings[heading]
     print_table(shown, headings, styles={"ok": {"yes": "green", "NO": "bold red"}}, fold=list(headings))
-    console = stdout()
     for warning in table["warnings"].dropna().str.split("\n").explode():
-        console.print(f"warning: {warning}", markup=False, soft_wrap=True)
+        print_line(f"warning: {warning}")
     for problem in table["problem"].dropna():
-        console.print(f"problem: {problem}", markup=False, soft_wrap=True)
+        print_line(f"problem: {problem}")
     good, n = int(table["problem"].isna().sum()), len(table)
-    console.print(f"{n} movie{'s' if n != 1 else ''} found, {good} can be analysed.")
+    print_line(f"{n} movie{'s' if n != 1 else ''} found, {good} can be analysed.")
     return ExitCode.OK if good == n else ExitCode.SOME_FAILED if good else ExitCode.ALL_FAILED
 
 

@@ -35,7 +35,7 @@ def command(
     """Write simulated movies and their ground truth."""
     from dataclasses import asdict
 
-    from migradetect.cli._console import stdout
+    from migradetect.cli._console import print_line
     from migradetect.errors import OutputError
     from migradetect.io import write_movie, write_results
     from migradetect.synthetic import simulate
@@ -62,10 +62,9 @@ def command(
         # label stacks and `evaluate` need the pixel size without the movie beside them
         truth.provenance["calibration"] = asdict(simulation.calibration)
         write_results(truth, out / "truth" / name)
-        stdout().print(
+        print_line(
             f"{path}: {len(truth.tracks)} migrasomes of {len(truth.cell_summary)} cells; "
-            f"truth in {out / 'truth' / name}",
-            soft_wrap=True,
+            f"truth in {out / 'truth' / name}"
         )
 
 

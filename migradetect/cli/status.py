@@ -15,7 +15,14 @@ if TYPE_CHECKING:
 NAME = "status"
 EXAMPLE = "Example: [bold]migradetect status results --cells[/]"
 
-_STATUS_STYLE = {"done": "green", "failed": "red", "skipped": "yellow", "pending": "dim", "running": "cyan"}
+_STATUS_STYLE = {
+    "done": "green",
+    "failed": "red",
+    "damaged": "red",
+    "skipped": "yellow",
+    "pending": "dim",
+    "running": "cyan",
+}
 
 
 def command(
@@ -26,20 +33,20 @@ def command(
 ) -> None:
     """Show how a run stands: what is done, what failed and why, what is missing."""
     from migradetect.batch import OutputLock
-    from migradetect.cli._console import stdout
+    from migradetect.cli._console import print_line
 
     record = _read_run(out)
     active = OutputLock.is_held(out)
-    table = _movies(record)
+    table = _movies(out, record)
     show_movies(table)
     state = "running" if active else {"running": "died"}.get(record.get("status", ""), record.get("status", "?"))
     counts = ", ".join(f"{n} {name}" for name, n in table["status"].value_counts().items())
-    stdout().print(f"Run {state}, started {record.get('started', '?')}: {counts}.", soft_wrap=True)
-    if state in ("died", "interrupted"):
-        stdout().print("Run the same command again to continue; what is done is kept.")
+    print_line(f"Run {state}, started {record.get('started', '?')}: {counts}.")
+    if state in ("died", "interrupted") or (state != "running" and (table["status"] == "damaged").any()):
+        print_line("Run the same command again to continue; what is done is kept.")
     if cells:
         show_cells(out, table)
-    failed = int((table["status"] == "failed").sum())
+    failed = int(table["status"].isin(["failed", "damaged"]).sum())
     if failed:
         raise typer.Exit(ExitCode.SOME_FAILED if failed < len(table) else ExitCode.ALL_FAILED)
 
@@ -61,13 +68,19 @@ def _read_run(out: Path) -> dict[str, Any]:
     return record
 
 
-def _movies(record: dict[str, Any]) -> pd.DataFrame:
+def _movies(out: Path, record: dict[str, Any]) -> pd.DataFrame:
     import pandas as pd
+
+    from migradetect.io import is_complete
 
     rows = [
         {"movie_id": movie_id, **(item.get("row") or {}), "status": item.get("status"), "error": item.get("error")}
         for movie_id, item in record["movies"].items()
     ]
+    for row in rows:
+        # the record is of the time of the run; what was lost or cut since is not done
+        if row["status"] == "done" and not is_complete(out / str(row["movie_id"])):
+            row |= {"status": "damaged", "error": "results are missing or damaged; run the same command again"}
     columns = ["movie_id", "status", "n_frames", "n_cells", "n_migrasomes", "qc_flags", "error"]
     return pd.DataFrame(rows, columns=columns).astype(
         {"n_frames": "Int64", "n_cells": "Int64", "n_migrasomes": "Int64"}
@@ -96,7 +109,7 @@ def show_cells(out: Path, table: pd.DataFrame) -> None:
     """Print one row per cell of every movie that is done, and where its files are."""
     import pandas as pd
 
-    from migradetect.cli._console import print_table, stdout
+    from migradetect.cli._console import print_line, print_table
     from migradetect.io import load_results
 
     done = table.loc[table["status"] == "done", "movie_id"]
@@ -114,8 +127,7 @@ def show_cells(out: Path, table: pd.DataFrame) -> None:
             "observed_min": "seen min",
         }
         print_table(pd.concat(parts), columns, title="Cells", digits=2, fold=("movie_id",))
-    console = stdout()
     for path in sorted(out.glob("movies.*")):
-        console.print(str(path), soft_wrap=True)
+        print_line(str(path))
     for movie_id in done:
-        console.print(f"{out / str(movie_id)}/", soft_wrap=True)
+        print_line(f"{out / str(movie_id)}/")

@@ -9,7 +9,8 @@ from migradetect.io.hand_counts import load_hand_counts
 from migradetect.io.movie_writing import write_movie
 from migradetect.io.opening import SCAN_COLUMNS, input_hash, open_movie, scan
 from migradetect.io.options import InputOptions, MovieEntry
-from migradetect.io.results_io import StoredLabels, is_complete, load_results, write_results
+from migradetect.io.publish import is_complete, recover
+from migradetect.io.results_io import StoredLabels, load_results, write_results
 from migradetect.io.tables_io import TableFormat, read_table, write_table
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "load_results",
     "open_movie",
     "read_table",
+    "recover",
     "scan",
     "search_movies",
     "to_json",

@@ -8,7 +8,8 @@ from pathlib import Path
 import pandas as pd
 
 from migradetect.errors import NoMoviesError, nearest_name
-from migradetect.io.results_io import is_complete, load_results
+from migradetect.io.publish import is_complete
+from migradetect.io.results_io import load_results
 from migradetect.io.tables_io import has_table, read_table
 from migradetect.results import Results
 from migradetect.tables import conform_table, empty_table

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from migradetect.calibration import Calibration
 from migradetect.errors import AxesError, OutputError
+from migradetect.io.atomic import atomic_file
 from migradetect.io.naming import safe_name
 from migradetect.io.ome_writing import write_ome
 from migradetect.io.tiff_checks import DTYPES
@@ -113,7 +114,10 @@ def write_ome_planes(path: Path, planes: Iterator[NDArray[Any]], sizes: Sequence
     """
     n_t, n_c, n_z, height, width = sizes
     big = n_t * n_c * n_z * height * width * np.dtype(dtype).itemsize > _BIG
-    with part_file(path) as part, tifffile.TiffWriter(part, bigtiff=big, byteorder="<", ome=False, shaped=False) as tif:
+    with (
+        atomic_file(path) as part,
+        tifffile.TiffWriter(part, bigtiff=big, byteorder="<", ome=False, shaped=False) as tif,
+    ):
         for index, plane in enumerate(planes):
             # our own XML stands in front: it survives a cut at the end, and holds neither date nor random name
             tif.write(

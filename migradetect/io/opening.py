@@ -17,6 +17,7 @@ from migradetect.io.calibrating import doubts, resolve_calibration
 from migradetect.io.channels import assign_roles, count_roles
 from migradetect.io.discovery import find_movies
 from migradetect.io.foreign import FOREIGN, record_foreign
+from migradetect.io.gaps import with_gaps
 from migradetect.io.naming import guess_role, parse_name, safe_name, stem_of
 from migradetect.io.ndtiff import record_ndtiff
 from migradetect.io.ome_zarr import record_zarr
@@ -80,7 +81,7 @@ def open_movie(
     """
     entry = _as_entry(path_or_entry, options)
     recording = _record(entry)
-    return _movie(recording, entry, movie_id or entry.movie_id)
+    return with_gaps(_movie(recording, entry, movie_id or entry.movie_id), recording.frame_numbers)
 
 
 def scan(entries: Sequence[MovieEntry]) -> pd.DataFrame:

@@ -40,7 +40,8 @@ class InputOptions:
         Regular expression for file names (without suffix) of a sequence, with the named groups ``t``, ``c``, ``z``
         and any further ones (position, well), which name the movie. It replaces the built-in tokens.
     allow_gaps : bool
-        Accept frame numbers with a constant step larger than one, as left by keeping every n-th file.
+        Accept missing frames, with a warning: they keep their place in time and take no part in the analysis. Frame
+        numbers with a constant step larger than one, as left by keeping every n-th file, are no gaps then.
     plate : str or None
         Table of what was done to each movie; by default ``plate.csv`` in the folder that is searched.
     """

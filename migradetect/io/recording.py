@@ -127,6 +127,8 @@ class Recording:
         What the user should know; the planes are good nevertheless.
     acquired_s : float or None
         When the first plane was recorded, from an arbitrary start.
+    frame_numbers : tuple of int
+        Numbers of the frames where some are missing and the user allows it; else empty.
     """
 
     path: Path
@@ -144,6 +146,7 @@ class Recording:
     reader: PlaneReader | None = None
     warnings: tuple[str, ...] = ()
     acquired_s: float | None = None
+    frame_numbers: tuple[int, ...] = ()
 
     def size(self, axis: str) -> int:
         """Size of an axis; 1 where it is absent."""

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any
 
@@ -15,19 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from migradetect.calibration import Calibration
-from migradetect.errors import MigradetectError, OutputError, ReadError, TableError
-from migradetect.io.atomic import atomic_write_json, sync
+from migradetect.errors import OutputError, ReadError, TableError
+from migradetect.io.atomic import atomic_write_json
 from migradetect.io.movie_writing import write_ome_planes
 from migradetect.io.ome_writing import write_ome
+from migradetect.io.publish import publish
 from migradetect.io.single import record_file
 from migradetect.io.source import read_plane
 from migradetect.io.tables_io import TableFormat, has_table, read_table, write_table
 from migradetect.results import LABEL_NAMES, MOVIE_TABLES, LabelStack, Results
 
-__all__ = ["StoredLabels", "is_complete", "load_results", "write_results"]
-
-_MANIFEST = "manifest.json"
-_EDITS = "edits.jsonl"
+__all__ = ["StoredLabels", "load_results", "write_results"]
 
 
 class StoredLabels(LabelStack):
@@ -75,9 +69,9 @@ class StoredLabels(LabelStack):
 def write_results(results: Results, folder: str | Path, table_format: TableFormat = "both") -> Path:
     """Write the results of one movie so that the folder is complete or not there.
 
-    Everything is written beside the target under a hidden name, put on the disk, and renamed in one step. A folder that
-    is there is replaced; corrections in it are kept as ``edits.previous.jsonl``, since they name objects of the
-    results they were made on.
+    Everything is written beside the target under a hidden name, put on the disk, and renamed in one step. Results that
+    are there are replaced; corrections in them are kept as ``edits.previous.jsonl``, since they name objects of the
+    results they were made on, and files of others stay. A folder that is no results is refused.
 
     Parameters
     ----------
@@ -101,23 +95,8 @@ def write_results(results: Results, folder: str | Path, table_format: TableForma
         If the place can't be written.
     """
     folder = Path(folder)
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".part", dir=folder.parent))
-        try:
-            part.chmod(0o755)  # mkdtemp makes folders that colleagues can't enter
-            _fill(part, results, table_format)
-            _keep_edits(folder, part)
-            _finish(part)
-            _swap(part, folder)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
-    except MigradetectError:
-        raise
-    except OSError as error:
-        raise OutputError(
-            f"{folder}: expected a place that can be written, got {error.strerror or error}; choose another folder"
-        ) from error
+    with publish(folder) as part:
+        _fill(part, results, table_format)
     return folder
 
 
@@ -148,74 +127,6 @@ def _write_labels(path: Path, name: str, stack: LabelStack, calibration: Calibra
     dtype = "uint16" if largest <= np.iinfo(np.uint16).max else "uint32"
     sizes = (len(stack), 1, 1, *stack.shape_yx)
     write_ome_planes(path, iter(stack), sizes, dtype, write_ome(sizes, dtype, [name], calibration))
-
-
-def _keep_edits(folder: Path, part: Path) -> None:
-    old = b"".join(
-        (folder / name).read_bytes() for name in ("edits.previous.jsonl", _EDITS) if (folder / name).is_file()
-    )
-    if old:
-        (part / "edits.previous.jsonl").write_bytes(old)
-
-
-def _finish(part: Path) -> None:
-    """Checksums of every file, after the files are on the disk."""
-    files = sorted(path for path in part.rglob("*") if path.is_file() and not path.name.startswith("edits"))
-    manifest = {}
-    for path in files:
-        sync(path)
-        manifest[path.relative_to(part).as_posix()] = {"bytes": path.stat().st_size, "blake2b": _digest(path)}
-    atomic_write_json(part / _MANIFEST, {"format": 1, "files": manifest})
-    for path in (part / "labels", part):
-        if path.is_dir():
-            sync(path)
-
-
-def _swap(part: Path, folder: Path) -> None:
-    if not folder.exists():
-        os.replace(part, folder)
-    else:
-        # a folder with content can't be replaced in one step anywhere; the old one steps aside first
-        aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".old", dir=folder.parent))
-        os.replace(folder, aside / "old")
-        try:
-            os.replace(part, folder)
-        except OSError:
-            os.replace(aside / "old", folder)
-            raise
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
-    sync(folder.parent)
-
-
-def _digest(path: Path) -> str:
-    digest = blake2b(digest_size=20)
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
-def is_complete(folder: str | Path, verify: bool = False) -> bool:
-    """Whether a movie folder holds everything that its manifest lists.
-
-    Parameters
-    ----------
-    folder : str or Path
-        Movie folder.
-    verify : bool
-        Compare the checksums too, not only the sizes.
-    """
-    folder = Path(folder)
-    try:
-        files = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))["files"]
-        return all(
-            (folder / name).stat().st_size == entry["bytes"]
-            and (not verify or _digest(folder / name) == entry["blake2b"])
-            for name, entry in files.items()
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return False
 
 
 def load_results(folder: str | Path) -> Results:

@@ -62,6 +62,10 @@ def record_sequence(path: Path, files: Sequence[Path], options: InputOptions) ->
             )
         place[key] = file
     missing = [key for key in np.ndindex(outer["T"], outer["C"], outer["Z"]) if key not in place]
+    if missing and options.allow_gaps and len(times) > 1:
+        # a frame that lacks a channel or slice is no frame
+        times = _whole_frames(path, place, times, {key[0] for key in missing})
+        outer["T"], missing = len(times), []
     if missing:
         counted: tuple[tuple[str, Sequence[object]], ...] = (("frame", times), ("channel", channels), ("slice", slices))
         what = ", ".join(
@@ -79,14 +83,30 @@ def record_sequence(path: Path, files: Sequence[Path], options: InputOptions) ->
             "files are missing at the end"
         )
         recording = replace(recording, warnings=(*recording.warnings, note))
-    return recording
+    is_gapped = options.allow_gaps and len(set(np.diff(times).tolist())) > 1
+    return replace(recording, frame_numbers=tuple(times)) if is_gapped else recording
+
+
+def _whole_frames(
+    path: Path, place: dict[tuple[int, int, int], Path], times: Sequence[int], broken: set[int]
+) -> list[int]:
+    """Numbers of the frames that have all their files; the files of the others leave `place`."""
+    kept = [at for at in range(len(times)) if at not in broken]
+    if not kept:
+        raise ReadError(f"{path}: expected a frame with all its channels and slices, got none; restore the files")
+    files = {(kept.index(t), c, z): file for (t, c, z), file in place.items() if t not in broken}
+    place.clear()
+    place.update(files)
+    return [times[at] for at in kept]
 
 
 def _check_numbers(path: Path, what: str, numbers: Sequence[int], gaps_ok: bool) -> None:
     if len(numbers) < 2:
         return
     steps = set(np.diff(numbers).tolist())
-    if steps == {1} or (gaps_ok and len(steps) == 1):
+    # more gaps than frames: the names hold something else, such as a date
+    is_likely = len(steps) == 1 or (numbers[-1] - numbers[0]) // np.gcd.reduce(list(steps)) < 2 * len(numbers)
+    if steps == {1} or (gaps_ok and is_likely):
         return
     present = set(numbers)
     # a name can hold a date instead of a frame number: list a few, count the rest
@@ -99,7 +119,7 @@ def _check_numbers(path: Path, what: str, numbers: Sequence[int], gaps_ok: bool)
     listed = ", ".join(some[:_LISTED]) + (" ..." if n_missing > _LISTED else "")
     remedy = "restore the files"
     if what == "frame":
-        remedy += ", or give --allow-gaps if every n-th frame was kept on purpose"
+        remedy += ", or give --allow-gaps to analyse the others" if is_likely else ", or tell the names with --pattern"
     raise ReadError(
         f"{path}: expected {what}s {numbers[0]} to {numbers[-1]}, got {len(numbers)} of them; missing {n_missing}: "
         f"{what} {listed}; {remedy}"

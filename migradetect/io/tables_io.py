@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.csv
 import pyarrow.parquet
 
-from migradetect.errors import OutputError, ReadError, TableError
+from migradetect.errors import ReadError, TableError
+from migradetect.io.atomic import atomic_write_bytes
 from migradetect.tables import TABLES, Table, validate_table
 
 __all__ = ["TableFormat", "has_table", "read_table", "write_table"]
@@ -39,7 +40,7 @@ PARQUET_ONLY = ("site_traces",)
 
 
 def write_table(name: str, table: pd.DataFrame, folder: str | Path, table_format: TableFormat = "both") -> list[Path]:
-    """Write a table as ``<name>.parquet`` and ``<name>.csv``.
+    """Write a table as ``<name>.parquet`` and ``<name>.csv``, each in one step.
 
     Parameters
     ----------
@@ -69,18 +70,17 @@ def write_table(name: str, table: pd.DataFrame, folder: str | Path, table_format
         raise TableError(f"{name}: expected the table format parquet, csv or both, got '{table_format}'")
     arrow = _to_arrow(TABLES[name], table)
     written = []
-    try:
-        if table_format != "csv" or name in PARQUET_ONLY:
-            written.append(Path(folder) / f"{name}.parquet")
-            pa.parquet.write_table(arrow, written[-1], compression="zstd")
-        if table_format != "parquet" and name not in PARQUET_ONLY:
-            written.append(Path(folder) / f"{name}.csv")
-            options = pa.csv.WriteOptions(include_header=True, quoting_style="needed", quoting_header="none")
-            pa.csv.write_csv(_escaped(arrow), written[-1], options)
-    except OSError as error:
-        raise OutputError(
-            f"{written[-1]}: expected a place that can be written, got {error}; choose another one"
-        ) from error
+    if table_format != "csv" or name in PARQUET_ONLY:
+        written.append(Path(folder) / f"{name}.parquet")
+        buffer = pa.BufferOutputStream()
+        pa.parquet.write_table(arrow, buffer, compression="zstd")
+        atomic_write_bytes(written[-1], memoryview(buffer.getvalue()))
+    if table_format != "parquet" and name not in PARQUET_ONLY:
+        written.append(Path(folder) / f"{name}.csv")
+        options = pa.csv.WriteOptions(include_header=True, quoting_style="needed", quoting_header="none")
+        buffer = pa.BufferOutputStream()
+        pa.csv.write_csv(_escaped(arrow), buffer, options)
+        atomic_write_bytes(written[-1], memoryview(buffer.getvalue()))
     return written
 
 

@@ -54,6 +54,9 @@ class InputParams(StageParams):
     plate: str | None = Field(
         None, description="CSV with what was done to each movie; default: plate.csv in the folder that is searched."
     )
+    allow_gaps: bool = Field(
+        False, description="Analyse sequences with missing frames, with a warning; else they are refused."
+    )
 
 
 class OpticsParams(StageParams):

@@ -19,7 +19,7 @@ from migradetect.pipeline._pass2 import Pass2, accepted_candidates
 from migradetect.pipeline._pass3 import CLEAR_UM
 from migradetect.results import LabelStack
 
-__all__ = ["collect_sites"]
+__all__ = ["Clock", "collect_sites"]
 
 Array = NDArray[np.float64]
 
@@ -29,6 +29,22 @@ _LEAST_FOUND = 0.5
 _UPTAKE_MIN = 25.0
 #: Frames after birth in which fibers tell the location.
 _AFTER_BIRTH = 10
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Frames that the analysis saw.
+
+    Parameters
+    ----------
+    time_min : ndarray, shape (T,)
+        Time since the first frame as recorded.
+    is_blurred : ndarray of bool, shape (T,)
+        Measurements in the frame would lie.
+    """
+
+    time_min: Array
+    is_blurred: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -43,7 +59,12 @@ class _Life:
 
 
 def collect_sites(
-    movie: Movie, params: Params, second: Pass2, traces: pd.DataFrame, planes: tuple[LabelStack, LabelStack]
+    movie: Movie,
+    params: Params,
+    second: Pass2,
+    traces: pd.DataFrame,
+    planes: tuple[LabelStack, LabelStack],
+    clock: Clock,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Rows of ``tracks`` and ``migrasomes``.
 
@@ -55,6 +76,8 @@ def collect_sites(
         From pass 3, one row per site and frame.
     planes : (LabelStack, LabelStack)
         Cells and fibers; label value = identity.
+    clock : Clock
+        When each frame was taken, and which are blurred.
 
     Returns
     -------
@@ -75,11 +98,11 @@ def collect_sites(
         trace = by_site[number].sort_values("frame").reset_index(drop=True)
         seen = (int(candidate.frame_first), int(candidate.frame_last))  # type: ignore[arg-type]
         score = float(candidate.score)  # type: ignore[arg-type]
-        life = _read_trace(movie, params, trace, seen, found[candidate.Index])
+        life = _read_trace(movie, params, trace, seen, found[candidate.Index], clock)
         births.append(life.existence.first)
         rows = _rows(trace, life, attached, params)
         parts.append(rows.assign(score=score, is_measured=rows["frame"].isin(found[candidate.Index])))
-        tracks.append(_track_row(movie, number, life) | {"score": score})
+        tracks.append(_track_row(movie, number, life, clock.time_min) | {"score": score})
     track_table, migrasomes = pd.DataFrame(tracks), pd.concat(parts, ignore_index=True)
     sites = track_table[["migrasome_id"]].assign(
         y_stage_um=accepted["y_stage_um"].to_numpy(),
@@ -94,14 +117,18 @@ def collect_sites(
     return track_table, migrasomes
 
 
-def _read_trace(movie: Movie, params: Params, trace: pd.DataFrame, seen: tuple[int, int], found: set[int]) -> _Life:
+def _read_trace(
+    movie: Movie, params: Params, trace: pd.DataFrame, seen: tuple[int, int], found: set[int], clock: Clock
+) -> _Life:
     single = movie.n_frames == 1
+    # out of focus a bead is dimmer and wider than it is: such frames neither begin nor end it, nor tell its size
+    sharp = ~clock.is_blurred[trace["frame"].to_numpy(int)]
     existence = (
         Existence(0, 0, "persist", 0)
         if single
         else find_existence(
             Trace(
-                trace["amplitude"].where(trace["cell_um"] > CLEAR_UM).to_numpy(float),
+                trace["amplitude"].where((trace["cell_um"] > CLEAR_UM) & sharp).to_numpy(float),
                 trace["amplitude_err"].to_numpy(float),
                 trace["covering_cell"].to_numpy(np.int64),
                 trace["is_in_field"].to_numpy(bool),
@@ -112,12 +139,12 @@ def _read_trace(movie: Movie, params: Params, trace: pd.DataFrame, seen: tuple[i
             uptake_frames=_UPTAKE_MIN / movie.calibration.frame_interval_min,
         )
     )
-    existence = _keep_to_detections(existence, trace, seen, found)
+    existence = _keep_to_detections(existence, trace[sharp], seen, found)
     alive = slice(existence.first, existence.last + 1)
-    time = trace["frame"].to_numpy(float) * (1.0 if single else movie.calibration.frame_interval_min)
+    time = trace["frame"].to_numpy(float) if single else clock.time_min[trace["frame"].to_numpy(int)]
     diameter, spread = trace["diameter_um"].to_numpy(float).copy(), trace["diameter_err_um"].to_numpy(float)
     poor = ~((trace["snr"].to_numpy(float) > params.photometry.min_snr) & (spread < 0.6 * diameter))
-    diameter[poor] = np.nan
+    diameter[poor | ~sharp] = np.nan
     # below the resolution a bead on a line has no diameter of its own: the curve is extrapolated to its start
     clear = (diameter > params.growth.min_diameter_um) & (trace["cell_um"].to_numpy(float) > CLEAR_UM)
     sized = np.where(clear, diameter, np.nan)
@@ -190,15 +217,14 @@ def _rows(trace: pd.DataFrame, life: _Life, attached: frozenset[tuple[int, int]]
     return rows
 
 
-def _track_row(movie: Movie, number: int, life: _Life) -> dict[str, object]:
+def _track_row(movie: Movie, number: int, life: _Life, time_min: Array) -> dict[str, object]:
     existence, fit = life.existence, life.fit
-    interval = movie.calibration.frame_interval_min
     single = movie.n_frames == 1
     left, right = existence.first == 0, existence.last >= movie.n_frames - 1
-    birth = fit.birth_min if np.isfinite(fit.birth_min) else existence.first * interval
+    birth = fit.birth_min if np.isfinite(fit.birth_min) else float(time_min[existence.first])
     birth = np.nan if left or single else max(birth, 0.0)
-    end = np.nan if right or single else existence.last * interval
-    lifetime = ((movie.n_frames - 1) * interval if right else end) - (0.0 if left else birth)
+    end = np.nan if right or single else float(time_min[existence.last])
+    lifetime = (float(time_min[-1]) if right else end) - (float(time_min[0]) if left else birth)
     return {
         "migrasome_id": number,
         "birth_time_min": birth,

@@ -99,6 +99,8 @@ class FrameResult:
     spots: pd.DataFrame
     fibers: Labels
     ridge: Image
+    n_cut: int = 0
+    """Maxima beyond the most that are taken in a frame."""
 
 
 def fit_movie_model(movie: Movie, params: Params) -> MovieModel:
@@ -310,6 +312,7 @@ class Window:
 def detect(image: SpotImage, params: Params, calibration: Calibration, model: MovieModel) -> FrameResult:
     """Candidates and fibers of one averaged frame."""
     spots = find_spots(image, params.spots, calibration, model.library, model.psf_sigma_um)
+    n_cut = spots.attrs.pop("n_cut", 0)
     round_ones = spots[(spots["blob_snr"] > 10) & (spots["roundness"] > 0.5) & (spots["diameter_um"] < 5)]
     beads = Beads(
         round_ones["y_px"].to_numpy(float),
@@ -317,4 +320,4 @@ def detect(image: SpotImage, params: Params, calibration: Calibration, model: Mo
         calibration.px(round_ones["diameter_um"].to_numpy(float) / 2),
     )
     fibers, ridge = trace_fibers(image.snr, image.weight, beads, params.fibers, calibration, model.psf_sigma_um)
-    return FrameResult(spots, fibers, ridge)
+    return FrameResult(spots, fibers, ridge, n_cut)

@@ -96,6 +96,7 @@ def _keep(out: Pass1, frame: FrameData, found: FrameResult, calibration: Calibra
         "registration_confidence": frame.registration_confidence,
         "n_cells": len(cells),
         "n_candidates": len(found.spots),
+        "n_cut": found.n_cut,
     }
     area = cells["area_um2"]
     for role, (background, noise) in frame.level.items():

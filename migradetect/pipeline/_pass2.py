@@ -29,6 +29,7 @@ __all__ = [
     "link_coloured",
     "run_pass2",
     "site_gaps",
+    "with_speeds",
 ]
 
 _COARSE_UM = 0.5
@@ -268,16 +269,20 @@ def _link_cells(
     cells, mothers = find_divisions(cells)
     cells, mothers = _drop_brief(cells, mothers, len(first.cells), params.cells.min_area_um2)
     cells["mother_id"] = cells["cell_id"].map(mothers).astype("Int64")
-    cells = cells.sort_values(["cell_id", "frame"], kind="stable")
-    by = cells.groupby("cell_id")
-    gap = by["frame"].diff() * calibration.frame_interval_min
-    step = np.hypot(by["y_stage_um"].diff(), by["x_stage_um"].diff())
-    cells["speed_um_per_min"] = step / gap
+    cells = with_speeds(cells.sort_values(["cell_id", "frame"], kind="stable"), calibration)
     lut = {
         (int(f), int(label)): int(c)
         for f, label, c in zip(cells["frame"], cells["label"], cells["cell_id"], strict=True)
     }
     return cells.reset_index(drop=True), lut
+
+
+def with_speeds(cells: pd.DataFrame, calibration: Calibration) -> pd.DataFrame:
+    """Speed of each cell since the frame in which it was seen before; rows in order of cell and frame."""
+    by = cells.groupby("cell_id")
+    gap = by["frame"].diff() * calibration.frame_interval_min
+    step = np.hypot(by["y_stage_um"].diff(), by["x_stage_um"].diff())
+    return cells.assign(speed_um_per_min=step / gap)
 
 
 def _drop_brief(

@@ -31,7 +31,7 @@ def results_of(movie):
         {"cell_id": [1, 2], "n_frames": movie.n_frames, "n_migrasomes": [3, 0], "fiber_length_um": 1.0}
     ).assign(movie_id=movie.movie_id, touches_border=False)
     frames = pd.DataFrame({"frame": range(movie.n_frames), "n_cells": 2, "n_candidates": 0}).assign(
-        movie_id=movie.movie_id, qc_flags=["dim", ""][: movie.n_frames]
+        movie_id=movie.movie_id, qc_flags=["dim", *[""] * (movie.n_frames - 1)]
     )
     tables = {name: conform_table(name, table) for name, table in (("cell_summary", summary), ("frames", frames))}
     labels = LabelStack(movie.shape_yx)

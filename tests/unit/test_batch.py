@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import batch_fakes
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -223,3 +224,181 @@ def test_movies_are_left_as_they_were(run, tmp_path):
     before = {p: p.read_bytes() for p in Path(tmp_path / "in").iterdir()}
     run()
     assert {p: p.read_bytes() for p in Path(tmp_path / "in").iterdir()} == before
+
+
+def test_a_flipped_bit_is_noticed_and_the_movie_redone(run, tmp_path):
+    run("a")
+    path = tmp_path / "out" / "a" / "frames.parquet"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    again = run().outcomes[0]
+    assert again.status == "done"
+    assert not again.resumed
+    assert is_complete(tmp_path / "out" / "a", verify=True)
+
+
+def test_a_manifest_that_lists_nothing_is_not_complete(run, tmp_path):
+    run("a")
+    (tmp_path / "out" / "a" / "manifest.json").write_text('{"format": 1, "files": {}}')
+    assert not is_complete(tmp_path / "out" / "a")
+    assert not run().outcomes[0].resumed
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_folder_of_others_is_never_replaced(run, tmp_path, force):
+    (tmp_path / "out" / "a").mkdir(parents=True)
+    (tmp_path / "out" / "a" / "thesis.docx").write_text("years of work")
+    outcome = run("a", force=force).outcomes[0]
+    assert outcome.status == "failed"
+    assert "thesis.docx" in outcome.error
+    assert (tmp_path / "out" / "a" / "thesis.docx").read_text() == "years of work"
+
+
+def test_results_into_the_folder_of_the_input_leave_it_alone(tmp_path):
+    from migradetect import Calibration
+    from migradetect.io import InputOptions, write_movie
+
+    data = np.random.default_rng(0).integers(90, 110, (3, 1, 16, 16), dtype=np.uint16)
+    write_movie(tmp_path / "in" / "seq", data, "TCYX", Calibration(0.1, 60.0), ["tspan4"], "sequence")
+    entries = find_movies([tmp_path / "in"], InputOptions(pixel_size_um=0.1, frame_interval_s=60.0))
+    before = {path: path.read_bytes() for path in (tmp_path / "in").rglob("*.tif")}
+    assert entries[0].movie_id == "seq", "test invalid: results go elsewhere"
+    summary = run_batch(entries, tmp_path / "in", PARAMS, workers=0, analyze=batch_fakes.analyze)
+    assert summary.outcomes[0].status == "failed"
+    assert {path: path.read_bytes() for path in (tmp_path / "in").rglob("*.tif")} == before
+
+
+@pytest.mark.parametrize("name", ["movies.csv", "run.json"])
+def test_tables_of_others_are_never_replaced(run, tmp_path, name):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / name).write_text("title,director\n")
+    with pytest.raises(OutputError, match=f"{name} of something else"):
+        run("a")
+    assert (tmp_path / "out" / name).read_text() == "title,director\n"
+    assert [path.name for path in (tmp_path / "out").iterdir()] == [name]
+
+
+def test_notes_beside_results_outlive_a_new_run(run, tmp_path):
+    run("a")
+    (tmp_path / "out" / "a" / "figures").mkdir()
+    (tmp_path / "out" / "a" / "figures" / "fig1.svg").write_text("<svg/>")
+    run(force=True)
+    assert (tmp_path / "out" / "a" / "figures" / "fig1.svg").read_text() == "<svg/>"
+    assert is_complete(tmp_path / "out" / "a", verify=True)
+
+
+def test_results_that_stepped_aside_come_back(run, tmp_path):
+    run("a")
+    aside = tmp_path / "out" / ".a.xyz.old"
+    aside.mkdir()
+    (tmp_path / "out" / "a").rename(aside / "old")  # killed between the two renames of a replacement
+    assert run().outcomes[0].resumed
+    assert not aside.exists()
+
+
+def test_an_output_that_vanishes_fails_the_movie_and_is_not_made_anew(run, tmp_path):
+    import shutil
+
+    def vanish(movie, params, **options):
+        shutil.rmtree(tmp_path / "out")
+        return batch_fakes.analyze(movie, params, **options)
+
+    summary = run("a", "b", analyze=vanish_once(vanish))
+    assert [outcome.status for outcome in summary.outcomes] == ["failed", "failed"]
+    assert all(str(tmp_path / "out") in outcome.error for outcome in summary.outcomes)
+    assert summary.problem is not None
+    assert not (tmp_path / "out").exists()
+
+
+def vanish_once(first):
+    calls = []
+
+    def analyze(movie, params, **options):
+        calls.append(movie)
+        return (first if len(calls) == 1 else batch_fakes.analyze)(movie, params, **options)
+
+    return analyze
+
+
+def test_a_file_that_grows_while_it_is_analysed_is_no_result(run, tmp_path):
+    def record_on(movie, params, **options):
+        with (tmp_path / "in" / "a.ome.tif").open("ab") as file:
+            file.write(b"more")
+        return batch_fakes.analyze(movie, params, **options)
+
+    outcome = run("a", analyze=record_on).outcomes[0]
+    assert outcome.status == "failed"
+    assert "change while" in outcome.error
+
+
+def test_a_record_that_can_not_be_written_does_not_stop_the_movies(run, tmp_path, monkeypatch):
+    from migradetect.batch import _record
+
+    real, calls = _record.atomic_write_json, []
+
+    def full(path, value):
+        calls.append(path)
+        if len(calls) > 1:
+            raise OutputError(f"{path}: expected a place that can be written, got No space left on device")
+        real(path, value)
+
+    monkeypatch.setattr(_record, "atomic_write_json", full)
+    summary = run("a", "b")
+    assert [outcome.status for outcome in summary.outcomes] == ["done", "done"]
+    assert "No space left" in summary.problem
+    monkeypatch.undo()
+    assert all(outcome.resumed for outcome in run().outcomes)
+
+
+def test_a_damaged_record_is_made_again_from_the_folders(run, tmp_path):
+    run("a")
+    (tmp_path / "out" / "run.json").write_text('{"movies": {"a"')
+    batch_fakes.make_movies(tmp_path / "more", "b")
+    movies = run(movies="more").movies
+    assert movies["movie_id"].tolist() == ["a", "b"]
+    assert movies["status"].tolist() == ["done", "done"]
+    assert movies["n_cells"].tolist() == [2, 2]
+
+
+def test_movies_to_come_stand_in_the_table(run, tmp_path):
+    seen = []
+
+    def look(movie, params, **options):
+        seen.append(pd.read_parquet(tmp_path / "out" / "movies.parquet").set_index("movie_id")["status"].to_dict())
+        return batch_fakes.analyze(movie, params, **options)
+
+    run("a", "b", analyze=look)
+    assert seen == [{"a": "skipped", "b": "skipped"}, {"a": "done", "b": "skipped"}]
+
+
+def test_a_table_of_the_other_format_does_not_stay_behind(run, tmp_path):
+    run("a")
+    run(table_format="parquet")
+    assert not (tmp_path / "out" / "movies.csv").exists()
+
+
+def test_other_options_of_the_input_are_another_analysis(run, tmp_path):
+    from migradetect.io import InputOptions
+
+    run("a")
+    entries = find_movies([tmp_path / "in"], InputOptions(pixel_size_um=0.2))
+    again = run_batch(entries, tmp_path / "out", PARAMS, workers=0, analyze=batch_fakes.analyze)
+    assert not again.outcomes[0].resumed
+    assert again.movies["pixel_size_um"].tolist() == [0.2]
+
+
+def test_hostile_names_reach_no_table_and_no_log_line(run, tmp_path):
+    if sys.platform == "win32":
+        pytest.skip("Windows refuses such names")
+    batch_fakes.make_movies(tmp_path / "in", "a")
+    evil = os.fsencode(tmp_path / "in") + b"/=1+1\x1b[2J\n[red]x\xff.ome.tif"
+    os.rename(os.fsencode(tmp_path / "in" / "a.ome.tif"), evil)
+    summary = run()
+    assert summary.outcomes[0].status == "done", summary.outcomes[0].error
+    for path in (tmp_path / "out").rglob("*"):
+        if path.is_file() and path.suffix in (".csv", ".json", ".log"):
+            text = path.read_text(encoding="utf-8")
+            assert "\x1b" not in text, path
+            assert "\n[red]" not in text, path
+    assert run().outcomes[0].resumed

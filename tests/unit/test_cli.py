@@ -374,3 +374,53 @@ def test_preview(cli, monkeypatch, tmp_path):
         code, _, err = cli("preview", "in/a.ome.tif", "--frame", frame)
         assert code == 2
         assert "0 to 4" in error_line(err)
+
+
+def test_hostile_names_are_shown_and_not_obeyed(cli, fake, tmp_path):
+    batch_fakes.make_movies(tmp_path / "in", "a", "bug")
+    if sys.platform != "win32":
+        (tmp_path / "in" / "a.ome.tif").rename(tmp_path / "in" / "a\x1b]0;owned\x07[bold]:bomb:\u202egnp.ome.tif")
+    for arguments in (
+        ["scan", "in"],
+        ["run", "in", "--out", "o[red]ut\x1b[31m"],
+        ["status", "o[red]ut\x1b[31m", "--cells"],
+    ):
+        code, out, err = cli(*arguments)
+        assert code in (0, 1)
+        assert not set("\x1b\x07\u202e") & set(out + err)
+    assert "o[red]ut\\x1b[31m" in out
+    code, _, err = cli("scan", "absent\x1b[2J[/red]\nerror: forged")
+    assert code == 3
+    assert "absent\\x1b[2J[/red] error: forged" in error_line(err)
+
+
+def test_status_tells_what_was_lost_since(cli, fake, tmp_path):
+    batch_fakes.make_movies(tmp_path / "in", "a", "b")
+    cli("run", "in", "--out", "out")
+    (tmp_path / "out" / "a" / "tracks.csv").unlink()
+    code, out, _ = cli("status", "out")
+    assert code == 1
+    assert "1 done" in out
+    assert "1 damaged" in out
+    assert "run the same command again" in " ".join(out.split())
+    assert "2 done (1 kept from an earlier run)" in cli("run", "in", "--out", "out")[1]
+
+
+def test_a_movie_with_gaps_is_refused_or_warned_of(cli, fake, tmp_path):
+    folder = tmp_path / "in"
+    batch_fakes.make_movies(folder, "a", n_frames=2)
+    data = np.random.default_rng(0).integers(90, 110, (5, 1, 16, 16), dtype=np.uint16)
+    write_movie(folder / "seq", data, "TCYX", None, ["tspan4"], "sequence")
+    (gone,) = folder.glob("seq/*_t3.tif")
+    gone.unlink()
+    told = ["--pixel-size-um", "0.1", "--frame-interval-s", "60"]
+    code, _, err = cli("run", "in", "--out", "out", *told)
+    assert code == 1
+    assert "missing 1: frame 3" in err
+    assert "--allow-gaps" in err
+    code, _, err = cli("run", "in", "--out", "out", "--allow-gaps", *told)
+    assert code == 0
+    assert "warning: seq: " in err
+    assert "1 frames are missing: 3" in err
+    movies = pd.read_parquet(tmp_path / "out" / "movies.parquet").set_index("movie_id")
+    assert movies.loc["seq", "n_frames"] == 5

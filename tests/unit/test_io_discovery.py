@@ -115,8 +115,13 @@ def test_gaps_are_reported(tmp_path):
     (entry,) = find_movies([tmp_path], TOLD)
     with pytest.raises(ReadError, match=r"frames 1 to 6, got 4 of them; missing 2: frame 3, 4; restore"):
         open_movie(entry)
-    with pytest.raises(ReadError, match="missing 2"):
-        open_movie(entry, InputOptions(pixel_size_um=0.1, frame_interval_s=60.0, allow_gaps=True))
+    allowed = InputOptions(pixel_size_um=0.1, frame_interval_s=60.0, allow_gaps=True)
+    movie = open_movie(entry, allowed)
+    assert movie.n_frames == 6
+    assert movie.provenance["missing_frames"] == [2, 3]
+    assert any("2 frames are missing: 3, 4" in line for line in movie.provenance["warnings"])
+    assert np.isnan(movie.frame(2, "wga")).all()
+    assert [movie.frame(t, "wga").max() for t in (0, 1, 4, 5)] == [1, 2, 5, 6]
     assert "missing 2" in scan([entry])["problem"][0]
 
 

@@ -16,6 +16,7 @@ from migradetect.io import (
     is_complete,
     load,
     load_results,
+    publish,
     read_table,
     results_io,
     to_json,
@@ -195,15 +196,18 @@ def test_tables_that_break_the_schema_are_refused(tmp_path):
         write_table("fibers", fibers().drop(columns="frame"), tmp_path)
 
 
-@pytest.mark.parametrize("broken", ["write_table", "_write_labels", "_finish", "sync"])
-def test_interrupted_writing_leaves_the_old_results(tmp_path, monkeypatch, broken):
+@pytest.mark.parametrize(
+    ("module", "broken"),
+    [(results_io, "write_table"), (results_io, "_write_labels"), (publish, "_write_manifest"), (publish, "sync")],
+)
+def test_interrupted_writing_leaves_the_old_results(tmp_path, monkeypatch, module, broken):
     folder = write_results(results(cells=stack([1])), tmp_path / "m")
     before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
 
     def full(*args, **kwargs):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(results_io, broken, full)
+    monkeypatch.setattr(module, broken, full)
     new = results(cells=stack([2]))
     new.provenance["parameters"] = {"snr": 9}
     with pytest.raises(OutputError, match="No space left"):

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from migradetect.calibration import Calibration
 from migradetect.errors import AxesError, CancelledError
 from migradetect.movie import Movie
-from migradetect.params import JudgeParams, Params
+from migradetect.params import JudgeParams, Params, SpotParams
 from migradetect.pipeline import analyze, preview
+from migradetect.pipeline._assemble import draw_migrasomes
 from migradetect.pipeline._frames import fit_movie_model
 from migradetect.results import LABEL_NAMES, MOVIE_TABLES, Results
 from migradetect.synthetic import Simulation, simulate
@@ -268,3 +269,46 @@ def test_psf_of_a_dim_movie_is_read_from_averaged_frames() -> None:
     model = fit_movie_model(movie, Params())
     assert model.is_psf_measured
     assert model.psf_sigma_um == pytest.approx(psf_um, rel=0.15)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (2, 3), (5, 5), (1, 300), (33, 16)])
+@pytest.mark.parametrize("n_frames", [1, 3])
+def test_tiny_pictures_hold_nothing_and_break_nothing(shape: tuple[int, int], n_frames: int) -> None:
+    data = np.random.default_rng(0).poisson(100, (n_frames, 2, *shape)).astype(np.uint16)
+    found = analyze(from_array(data))
+    for name in MOVIE_TABLES:
+        validate_table(name, found.tables[name])
+    assert found.tracks.empty
+    assert len(found.frames) == n_frames
+    assert all(len(stack) == n_frames for stack in found.labels.values())
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1e30, -500.0])
+def test_numbers_that_no_camera_counts(scale: float) -> None:
+    data = (np.random.default_rng(0).normal(1, 0.01, (3, 1, 64, 64)) * scale).astype(np.float32)
+    found = analyze(from_array(data, ("wga",)))
+    assert found.tracks.empty
+    assert (found.frames["qc_flags"].eq("not_finite") == (scale > 1e6)).all()
+
+
+def test_too_many_candidates_are_cut_and_told_of() -> None:
+    params = Params(spots=SpotParams(min_snr=0.5, max_per_frame=40))
+    found = analyze(from_array(constant_and_noise(3, 1), ("wga",)), params)
+    assert (found.frames["n_candidates"] <= 40).all()
+    assert found.frames["qc_flags"].str.contains("too_many_candidates").all()
+
+
+def test_a_cell_that_leaves_no_empty_place_is_found_or_doubted() -> None:
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[:128, :128]
+    data = rng.poisson(100 + 2000 * (np.hypot(y - 64, x - 64) < 85), (3, 1, 128, 128)).astype(np.uint16)
+    found = analyze(from_array(data, ("wga",)))
+    doubted = found.frames["qc_flags"].str.contains("no_cell_in_uneven_light")
+    assert (doubted | found.frames["frame"].isin(found.cells["frame"])).all()
+
+
+def test_more_migrasomes_than_16_bits_hold_are_drawn_with_their_number() -> None:
+    movie = from_array(constant_and_noise(1))
+    table = pd.DataFrame({"frame": 0, "migrasome_id": [70001], "y_um": 10.0, "x_um": 12.0, "diameter_um": 1.0})
+    drawn = draw_migrasomes(movie, table)[0]
+    assert set(np.unique(drawn)) == {0, 70001}

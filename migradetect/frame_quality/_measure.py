@@ -1,0 +1,109 @@
+"""Few numbers of a plane, by which frames are compared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from migradetect.filters import quantile
+
+__all__ = ["THUMB_PX", "FrameFacts", "fill_gaps", "measure_frame"]
+
+Image = NDArray[np.float32]
+
+#: Edge of the small picture by which frames are compared.
+THUMB_PX = 48
+#: No sum of camera counts is as large; beyond it arithmetic overflows.
+_LARGEST = 1e12
+
+
+@dataclass(frozen=True)
+class FrameFacts:
+    """What is measured on one plane."""
+
+    n_not_finite: int
+    low: float
+    high: float
+    """Smallest and largest count."""
+    share_at_top: float
+    """Share of pixels that hold the largest count."""
+    level: float
+    """Median count."""
+    contrast: float
+    """Upper half per cent above the median, counts."""
+    detail: float
+    """Mean of what fine detail rises above the noise, in units of the noise."""
+    sharpness: float
+    """The same over the contrast: bodies that leave take both along."""
+    unevenness: float
+    """Depth of the darkest 16 x 16 pixels below the typical ones, in units of the noise."""
+    thumb: Image
+    """Small picture, shape (48, 48)."""
+
+    @property
+    def is_empty(self) -> bool:
+        """All pixels are alike, or none has a number."""
+        return not self.high > self.low
+
+
+def measure_frame(image: Image) -> FrameFacts:
+    """Numbers that tell whether a plane can be used.
+
+    Parameters
+    ----------
+    image : ndarray, shape (Y, X)
+        Camera counts, as recorded.
+
+    Returns
+    -------
+    FrameFacts
+    """
+    # the sum of the magnitudes is small only if all are; it costs a tenth of looking at each
+    is_clean = float(np.abs(image).sum(dtype=np.float64)) < _LARGEST
+    n_bad = 0 if is_clean else int(image.size - np.count_nonzero(_is_count(image)))
+    if n_bad == image.size:
+        return FrameFacts(
+            n_bad, np.nan, np.nan, 0.0, np.nan, 0.0, 0.0, 0.0, 0.0, np.zeros((THUMB_PX, THUMB_PX), np.float32)
+        )
+    image = fill_gaps(image) if n_bad else image
+    low, high, _, _ = cv2.minMaxLoc(image)
+    level = quantile(image)
+    # detail at half the resolution: cheaper, and what is blurred beyond use is blurred there too
+    half = cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) if min(image.shape) >= 16 else image
+    band = cv2.absdiff(cv2.GaussianBlur(half, (0, 0), 0.7), cv2.GaussianBlur(half, (0, 0), 1.6))
+    noise = quantile(band) / 0.6745
+    over = np.maximum(band - 4 * noise, 0)
+    contrast = quantile(image, 0.995) - level
+    thumb = np.asarray(cv2.resize(image, (THUMB_PX, THUMB_PX), interpolation=cv2.INTER_AREA), dtype=np.float32)
+    # averages over 16 x 16 pixels hold hardly any noise; nothing is darker than an empty field, so where much is, it is
+    # not empty
+    coarse = cv2.resize(image, tuple(max(1, n // 16) for n in image.shape[::-1]), interpolation=cv2.INTER_AREA)
+    spread = float(np.median(coarse) - coarse.min())
+    return FrameFacts(
+        n_bad,
+        low,
+        high,
+        float(np.count_nonzero(image == high)) / image.size,
+        level,
+        contrast,
+        float(np.mean(over)) / noise if noise > 0 else 0.0,
+        float(np.mean(over)) / contrast if contrast > 0 else 0.0,
+        spread / noise if noise > 0 else 0.0,
+        thumb,
+    )
+
+
+def _is_count(image: Image) -> NDArray[np.bool_]:
+    """Pixels that hold a number that a camera could have counted."""
+    return np.abs(image) < _LARGEST  # false for NaN too
+
+
+def fill_gaps(image: Image) -> Image:
+    """A plane whose pixels without a number hold the median of the others; the same plane where there are none."""
+    good = _is_count(image)
+    if good.all():
+        return image
+    return np.where(good, image, np.median(image[good]) if good.any() else np.float32(0)).astype(np.float32)
