@@ -12,9 +12,9 @@ from migradetect.errors import CalibrationError
 
 __all__ = ["MAX_PIXEL_SIZE_UM", "MIN_PIXEL_SIZE_UM", "Calibration"]
 
-#: Pixel sizes outside this range can't show a 0.5-3 um migrasome on any light microscope.
+#: Pixel sizes outside this range are slips of unit; a 0.5-3 um migrasome needs a fifth of the largest.
 MIN_PIXEL_SIZE_UM = 0.01
-MAX_PIXEL_SIZE_UM = 2.0
+MAX_PIXEL_SIZE_UM = 10.0
 
 Length = TypeVar("Length", float, NDArray[Any])
 
@@ -26,7 +26,7 @@ class Calibration:
     Parameters
     ----------
     pixel_size_um : float
-        Edge of a square pixel in micrometres, 0.01 to 2.
+        Edge of a square pixel in micrometres, 0.01 to 10.
     frame_interval_s : float or None
         Seconds between frames; None for a single frame.
     pixel_size_source, frame_interval_source : str

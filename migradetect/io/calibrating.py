@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from migradetect.calibration import MAX_PIXEL_SIZE_UM, Calibration
+from migradetect.calibration import Calibration
 from migradetect.errors import CalibrationError
 from migradetect.io.options import InputOptions
 from migradetect.io.recording import Claim, Recording
@@ -14,7 +14,7 @@ from migradetect.io.recording import Claim, Recording
 __all__ = ["Doubts", "doubts", "resolve_calibration"]
 
 #: Pixel sizes that a camera behind an objective can have, in um; others are flagged.
-_USUAL_UM = (0.02, MAX_PIXEL_SIZE_UM)
+_USUAL_UM = (0.02, 2.0)
 #: Sizes that differ by more contradict each other.
 _SAME_SIZE = 0.01
 #: A clock differs from the plan by some percent: exposures and the stage take time.

@@ -144,7 +144,7 @@ def test_preview_is_a_picture_with_counts(simulated):
         (["run", "absent", "--out", "o"], 3, "absent"),
         (["run", "movies", "--out", "o", "--config", "bad.toml"], 2, "'spots.min_snr'"),
         (["run", "movies", "--out", "o", "--set", "judge.min_score=2"], 2, "judge.min_score"),
-        (["run", "movies", "--out", "o", "--pixel-size-um", "108"], 4, "0.01 to 2"),
+        (["run", "movies", "--out", "o", "--pixel-size-um", "108"], 4, "0.01 to 10"),
         (["preview", "mixed/text.tif"], 4, "text.tif"),
     ],
 )

@@ -37,7 +37,7 @@ def test_time_of_a_single_frame_is_missing_not_zero():
     assert np.isnan(Calibration(0.1).minutes(1.0))
 
 
-@pytest.mark.parametrize("size", [0.0, -0.1, 5.0, 108.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("size", [0.0, -0.1, 12.0, 108.0, float("nan"), float("inf")])
 def test_impossible_pixel_sizes(size):
     with pytest.raises(CalibrationError, match="--pixel-size-um"):
         Calibration(size)

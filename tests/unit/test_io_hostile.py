@@ -458,7 +458,14 @@ def imagej(path, size_um, resolutionunit=None, **metadata):
 
 @pytest.mark.parametrize(
     ("size_um", "flags"),
-    [(0.1, []), (1.0, ["pixel_size_is_1"]), (0.015, ["pixel_size_unusual"]), (2.0, []), (0.02, [])],
+    [
+        (0.1, []),
+        (1.0, ["pixel_size_is_1"]),
+        (0.015, ["pixel_size_unusual"]),
+        (2.0, []),
+        (2.5, ["pixel_size_unusual"]),
+        (0.02, []),
+    ],
 )
 def test_doubtful_pixel_sizes_are_flagged(tmp_path, size_um, flags):
     options = InputOptions(channels=("wga",))
@@ -473,7 +480,7 @@ def test_doubtful_pixel_sizes_are_flagged(tmp_path, size_um, flags):
         assert len(movie.provenance["warnings"]) == len(flags)
 
 
-@pytest.mark.parametrize("size_um", [2.5, 1000.0, 0.005])
+@pytest.mark.parametrize("size_um", [12.5, 1000.0, 0.005])
 def test_impossible_pixel_sizes_are_refused(tmp_path, size_um):
     with pytest.raises(CalibrationError, match="--pixel-size-um"):
         open_movie(imagej(tmp_path / "a.tif", size_um), InputOptions(channels=("wga",)))

@@ -2,7 +2,7 @@
 
     python workflows/benchmark/train_parent.py --workers 2
 
-Simulates and analyses varied movies, matches the migrasomes that were found to the true ones, describes each pair of a
+Simulates and analyses varied movies of both simulators, matches the migrasomes that were found to the true ones, describes each pair of a
 migrasome and a cell, and fits gradient-boosted trees to tell the pairs of a migrasome and its parent. The accuracy that
 is printed is cross-validated over movies. What is shipped, ``migradetect/data/parent.npz``, holds the trees as number
 arrays only. Seeds from 60000 on are for training; the benchmarks use others. Movies are kept in a folder, so that a run
@@ -35,7 +35,16 @@ MOVIES = {
     "fine_pixels": 2,
     "fixed_frame": 4,
     "random": 8,
+    "second_mixed": 6,
+    "second_typical": 2,
+    "second_crowded": 2,
+    "second_decoys": 1,
+    "second_drift": 1,
+    "second_coarse": 1,
+    "second_fixed": 3,
 }
+#: Conditions of the second simulator begin with this.
+SECOND = "second_"
 #: Evidence that may only speak for (1) or against (-1) a cell, by physics: a migrasome stands where its cell has been,
 #: behind its rear, and a fiber from before is another cell's. The rest may act either way.
 DIRECTIONS = {
@@ -62,16 +71,23 @@ def analyse(condition: str, seed: int, folder: Path) -> float:
     from migradetect.io import write_results
     from migradetect.params import AssignParams, Params
     from migradetect.pipeline import analyze
-    from migradetect.synthetic import simulate
 
     cv2.setNumThreads(1)
     start = time.perf_counter()
-    simulation = simulate(condition, seed)
+    if condition.startswith(SECOND):
+        from second_simulator import simulate as simulate_second
+
+        movie, truth = simulate_second(condition.removeprefix(SECOND), seed)
+    else:
+        from migradetect.synthetic import simulate
+
+        simulation = simulate(condition, seed)
+        movie, truth = simulation.movie(), simulation.truth
     # the rules need no trained trees, and all else is the same
-    results = analyze(simulation.movie(), Params(assign=AssignParams(method="rules")))
+    results = analyze(movie, Params(assign=AssignParams(method="rules")))
     write_results(results, folder / "results" / f"{condition}_{seed}")
     # the truth last: its presence says that the movie is complete
-    write_results(simulation.truth, folder / "truth" / f"{condition}_{seed}")
+    write_results(truth, folder / "truth" / f"{condition}_{seed}")
     return time.perf_counter() - start
 
 
