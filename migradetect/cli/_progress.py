@@ -48,7 +48,8 @@ def _sentence(outcome: Outcome, index: int, n_movies: int) -> str:
 
 
 def _warnings(outcome: Outcome) -> list[str]:
-    return [printable(f"warning: {outcome.movie_id}: {line}") for line in outcome.warnings]
+    name = outcome.movie_id
+    return [printable(f"warning: {line if name in line else f'{name}: {line}'}") for line in outcome.warnings]
 
 
 def _count(outcome: Outcome, thing: str) -> str:

@@ -65,7 +65,7 @@ def command(
     params = o.resolve(preset, config, assignments, **inputs)
     found = search_movies(paths, o.input_options(params, **inputs))
     entries = found.entries
-    for note in [*found.notes, *(warning for entry in entries for warning in entry.warnings)]:
+    for note in found.notes:
         print_note(f"warning: {note}")
     if dry_run:
         from migradetect.cli.scan import show_scan

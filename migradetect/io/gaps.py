@@ -65,7 +65,9 @@ def with_gaps(movie: Movie, numbers: tuple[int, ...]) -> Movie:
         return movie
     named = [str(numbers[0] + step * place) for place in missing]
     listed = ", ".join(named[:_LISTED]) + (" ..." if len(named) > _LISTED else "")
-    warning = f"{movie.provenance.get('path', movie.movie_id)}: {len(missing)} frames are missing: {listed}"
+    warning = (
+        f"{movie.provenance.get('path', movie.movie_id)}: missing frame{'s' if len(missing) > 1 else ''}: {listed}"
+    )
     provenance = movie.provenance | {
         "missing_frames": missing,
         "warnings": [*movie.provenance.get("warnings", ()), warning],

@@ -2,11 +2,11 @@
 
     python workflows/benchmark/train_parent.py --workers 2
 
-Simulates and analyses varied movies of both simulators, matches the migrasomes that were found to the true ones, describes each pair of a
-migrasome and a cell, and fits gradient-boosted trees to tell the pairs of a migrasome and its parent. The accuracy that
-is printed is cross-validated over movies. What is shipped, ``migradetect/data/parent.npz``, holds the trees as number
-arrays only. Seeds from 60000 on are for training; the benchmarks use others. Movies are kept in a folder, so that a run
-that was stopped goes on where it was.
+Simulates and analyses varied movies of both simulators, matches the migrasomes that were found to the true ones,
+describes each pair of a migrasome and a cell, and fits gradient-boosted trees to tell the pairs of a migrasome and its
+parent. The accuracy that is printed is cross-validated over movies. What is shipped, ``migradetect/data/parent.npz``,
+holds the trees as number arrays only. Seeds from 60000 on are for training; the benchmarks use others. Movies are kept
+in a folder, so that a run that was stopped goes on where it was.
 """
 
 from __future__ import annotations
