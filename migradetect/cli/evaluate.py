@@ -17,14 +17,19 @@ EXAMPLE = "Example: [bold]migradetect evaluate results simulated/truth --out sco
 
 #: More movies than this are shown only together.
 _MAX_COLUMNS = 5
+#: Name of a movie that only hand counts know.
+_COUNTS = "counts"
 
 
 def command(
-    results: Annotated[Path, typer.Argument(help="Output folder of a run, or of one movie.", show_default=False)],
+    results: Annotated[
+        Path,
+        typer.Argument(help="Output folder of a run, or of one movie; or a CSV of hand counts.", show_default=False),
+    ],
     truth: Annotated[
         Path,
         typer.Argument(
-            help="Folder of truths, or of one movie's truth; or a CSV of hand counts: frame, y_um, x_um, and more.",
+            help="Folder of truths, or of one movie's truth; or a CSV of hand counts (frame, y_um, x_um, and more).",
             show_default=False,
         ),
     ],
@@ -32,6 +37,10 @@ def command(
     agreement: Annotated[
         bool, typer.Option("--agreement", help="Compare two counters, neither of whom is the truth.")
     ] = False,
+    pixel_size_um: Annotated[
+        float | None,
+        typer.Option(help="Edge of a pixel, for counts in pixels without results of the movie.", show_default=False),
+    ] = None,
 ) -> None:
     """Score results against the truth, object by object; or see how well two counters agree."""
     import pandas as pd
@@ -42,8 +51,10 @@ def command(
     from migradetect.evaluate import agreement as agreement_of
     from migradetect.io import atomic_write_text
 
-    found = _folders(results)
-    known = dict.fromkeys(found, truth) if truth.suffix.lower() == ".csv" else _folders(truth)
+    found, known = ({} if _is_csv(path) else _folders(path) for path in (results, truth))
+    # a file of counts serves every movie of the other side; two files are of one movie
+    found = found or dict.fromkeys(known or [_COUNTS], results)
+    known = known or dict.fromkeys(found, truth)
     pairs = [(found[name], known[name]) for name in known if name in found]
     if not pairs and len(found) == len(known) == 1:
         # two single folders are meant for each other whatever their names
@@ -57,9 +68,9 @@ def command(
     for name in missing:
         print_note(f"{name}: not scored, because {results} has no results for it")
     if agreement:
-        scores = pd.concat([agreement_of(*_load(*pair)) for pair in pairs], ignore_index=True)
+        scores = pd.concat([agreement_of(*_load(*pair, pixel_size_um)) for pair in pairs], ignore_index=True)
     else:
-        scores = evaluate_many(_load(*pair) for pair in pairs)
+        scores = evaluate_many(_load(*pair, pixel_size_um) for pair in pairs)
         if len(pairs) == 1:
             scores = scores[scores["movie_id"] != POOLED]
     show_scores(scores)
@@ -68,17 +79,23 @@ def command(
         print_line(f"Scores: {out}")
 
 
-def _load(result_folder: Path, truth_path: Path) -> tuple[Results, Results, float]:
+def _is_csv(path: Path) -> bool:
+    return path.suffix.lower() == ".csv"
+
+
+def _load(result_path: Path, truth_path: Path, pixel_size_um: float | None) -> tuple[Results, Results, float]:
     from migradetect.calibration import Calibration
     from migradetect.io import load_hand_counts, load_results
 
-    result = load_results(result_folder)
-    if truth_path.suffix.lower() == ".csv":
-        given = result.provenance.get("calibration", {})
-        calibration = Calibration(_pixel_size(result), given.get("frame_interval_s"))
-        return result, load_hand_counts(truth_path, result.movie_id, calibration), calibration.pixel_size_um
-    truth = load_results(truth_path)
-    return result, truth, _pixel_size(truth, result)
+    paths = (result_path, truth_path)
+    known = {path: load_results(path) for path in paths if not _is_csv(path)}
+    size = _pixel_size(*reversed(known.values())) if known else pixel_size_um
+    one = next(iter(known.values()), None)
+    interval = one.provenance.get("calibration", {}).get("frame_interval_s") if one is not None else None
+    calibration = Calibration(size, interval) if size is not None else None
+    name = one.movie_id if one is not None else None
+    result, truth = (known[path] if path in known else load_hand_counts(path, name, calibration) for path in paths)
+    return result, truth, size or 1.0
 
 
 def _folders(path: Path) -> dict[str, Path]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from migradetect.calibration import Calibration
@@ -16,7 +17,7 @@ __all__ = ["load_hand_counts"]
 _FLAGS = {"is_on_fiber": True, "is_attached": True, "is_measured": True, "is_covered": False}
 
 
-def load_hand_counts(path: str | Path, movie_id: str, calibration: Calibration) -> Results:
+def load_hand_counts(path: str | Path, movie_id: str | None, calibration: Calibration | None) -> Results:
     """Read migrasomes that were marked by hand.
 
     Parameters
@@ -26,10 +27,10 @@ def load_hand_counts(path: str | Path, movie_id: str, calibration: Calibration) 
         ``y_px`` and ``x_px`` (0 is the centre of the first pixel). Any other column of the ``migrasomes`` table may be
         there, such as ``migrasome_id``, ``diameter_um`` or ``location``; without ``migrasome_id`` each row is a
         migrasome of its own. A row with a frame and no place says that the frame was looked at and has none.
-    movie_id : str
-        Movie that they belong to; of a file with a column ``movie_id`` only its rows are taken.
-    calibration : Calibration
-        Pixel size, for places in pixels, and frame interval.
+    movie_id : str or None
+        Movie that they belong to; of a file with a column ``movie_id`` only its rows are taken. None: the only movie.
+    calibration : Calibration or None
+        Pixel size, for places in pixels, and frame interval, for times; None: not known.
 
     Returns
     -------
@@ -49,9 +50,17 @@ def load_hand_counts(path: str | Path, movie_id: str, calibration: Calibration) 
         reason = " ".join(str(error).split())[:200]
         raise ReadError(f"{path}: expected a CSV file of counts, got '{reason}'") from error
     if "movie_id" in table:
-        table = table[table["movie_id"].astype(str) == movie_id]
+        names = table["movie_id"].astype(str)
+        if movie_id is None and names.nunique() > 1:
+            raise TableError(f"{path}: expected counts of one movie, got {names.nunique()}; give one file for each")
+        table = table[names == movie_id] if movie_id is not None else table
+    movie_id = movie_id or "counts"
     for axis in ("y", "x"):
         if f"{axis}_um" not in table and f"{axis}_px" in table:
+            if calibration is None:
+                raise TableError(
+                    f"{path}: expected y_um and x_um, got pixels of unknown size; give it with --pixel-size-um"
+                )
             table = table.assign(**{f"{axis}_um": calibration.um(_numbers(table, f"{axis}_px", path).to_numpy())})
     missing = [name for name in ("frame", "y_um", "x_um") if name not in table]
     if missing:
@@ -62,7 +71,7 @@ def load_hand_counts(path: str | Path, movie_id: str, calibration: Calibration) 
     if table["frame"].isna().any() or (table["frame"] % 1 != 0).any() or (table["frame"] < 0).any():
         raise TableError(f"{path}: expected whole frame numbers from 0, got another in column 'frame'")
     table = table.assign(movie_id=movie_id, frame=table["frame"].astype("int64"))
-    table["time_min"] = table["frame"] * calibration.frame_interval_min
+    table["time_min"] = table["frame"] * (calibration.frame_interval_min if calibration is not None else np.nan)
     looked_at = table.drop_duplicates("frame")[["movie_id", "frame", "time_min"]]
     marked = table.dropna(subset=["y_um", "x_um"]).reset_index(drop=True)
     if "migrasome_id" not in marked:
@@ -78,8 +87,7 @@ def load_hand_counts(path: str | Path, movie_id: str, calibration: Calibration) 
             tables["migrasomes"] = conform_table("migrasomes", marked.drop(columns=["y_px", "x_px"], errors="ignore"))
     except TableError as error:
         raise TableError(f"{path}: {error}") from error
-    provenance = {"calibration": {"pixel_size_um": calibration.pixel_size_um}}
-    return Results(movie_id, tables, provenance=provenance)
+    return Results(movie_id, tables)
 
 
 def _numbers(table: pd.DataFrame, name: str, path: str | Path) -> pd.Series[float]:

@@ -81,6 +81,8 @@ def test_hand_counts_of_another_movie_are_left_out(tmp_path) -> None:
     path = tmp_path / "mine.csv"
     path.write_text("movie_id,frame,y_um,x_um,diameter_um\nm,0,1,1,0.9\nother,0,5,5,0.8\n")
     assert load_hand_counts(path, "m", Calibration(0.2)).migrasomes["diameter_um"].tolist() == [0.9]
+    with pytest.raises(TableError, match="expected counts of one movie, got 2"):
+        load_hand_counts(path, None, Calibration(0.2))
 
 
 @pytest.mark.parametrize(
@@ -129,3 +131,13 @@ def test_command_scores_hand_counts_and_agreement(tmp_path, evaluate_command) ->
     scores = evaluate_command(tmp_path / "out", tmp_path / "mine.csv")
     assert (scores["precision"], scores["recall"]) == (1, pytest.approx(2 / 3))
     assert evaluate_command(tmp_path / "out", tmp_path / "out", "--agreement")["f1_migrasomes"] == 1
+
+
+def test_command_compares_two_files_of_counts(tmp_path, evaluate_command) -> None:
+    for name, places in (("a", (5, 90)), ("b", (6, 200, 300))):
+        lines = [f"0,{y},0" for y in places]
+        (tmp_path / f"{name}.csv").write_text("\n".join(["frame,y_px,x_px", *lines]))
+    files = (tmp_path / "a.csv", tmp_path / "b.csv")
+    assert evaluate_command(*files, "--agreement", "--pixel-size-um", "0.1")["f1_rows"] == pytest.approx(2 / 5)
+    with pytest.raises(TableError, match="--pixel-size-um"):
+        load_hand_counts(files[0], "m", None)
