@@ -32,6 +32,8 @@ _BLURRED = 0.2
 _LEAST_DETAIL = 0.003
 #: Depth of the darkest places, in units of the noise, that vignetting of a dim empty field does not reach.
 _UNEVEN = 15.0
+#: Texture that an empty field does not have, in units of the noise; inside of cells it is 4 to 40.
+_TEXTURED = 3.5
 #: Typical correlation of consecutive small pictures from which on the loss of it means something, the share of it that
 #: is then left, and the shift over which it is looked for, small pixels.
 _STEADY, _LOST, _NEAR_PX = 0.6, 0.6, 3
@@ -119,8 +121,12 @@ def judge_frames(
         _judge_light(notes, planes)
     for planes in lit:
         _judge_field(notes, planes, anchored)
-    uneven = np.max([[plane.unevenness for plane in planes] for planes in facts.values()], axis=0)
-    return Quality(tuple(tuple(flags) for flags in notes.flags), notes.is_usable, uneven > _UNEVEN)
+    uneven, texture = (
+        np.max([[getattr(plane, name) for plane in planes] for planes in facts.values()], axis=0)
+        for name in ("unevenness", "texture")
+    )
+    is_uneven = (uneven > _UNEVEN) | (texture > _TEXTURED)
+    return Quality(tuple(tuple(flags) for flags in notes.flags), notes.is_usable, is_uneven)
 
 
 def _judge_alone(notes: _Notes, frame: int, plane: FrameFacts, size: int, is_off: bool) -> None:

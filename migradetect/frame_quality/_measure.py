@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from migradetect.filters import quantile
+from migradetect.filters import estimate_noise, quantile
 
 __all__ = ["THUMB_PX", "FrameFacts", "fill_gaps", "measure_frame"]
 
@@ -16,6 +16,8 @@ Image = NDArray[np.float32]
 
 #: Edge of the small picture by which frames are compared.
 THUMB_PX = 48
+#: Edge of the blocks whose means tell texture from noise.
+_BLOCK_PX = 8
 #: No sum of camera counts is as large; beyond it arithmetic overflows.
 _LARGEST = 1e12
 
@@ -40,6 +42,8 @@ class FrameFacts:
     """The same over the contrast: bodies that leave take both along."""
     unevenness: float
     """Depth of the darkest 16 x 16 pixels below the typical ones, in units of the noise."""
+    texture: float
+    """Typical deviation of 8 x 8 pixels from a smooth bowl, in units of what noise makes of it: 1 in an empty field."""
     thumb: Image
     """Small picture, shape (48, 48)."""
 
@@ -66,7 +70,7 @@ def measure_frame(image: Image) -> FrameFacts:
     n_bad = 0 if is_clean else int(image.size - np.count_nonzero(_is_count(image)))
     if n_bad == image.size:
         return FrameFacts(
-            n_bad, np.nan, np.nan, 0.0, np.nan, 0.0, 0.0, 0.0, 0.0, np.zeros((THUMB_PX, THUMB_PX), np.float32)
+            n_bad, np.nan, np.nan, 0.0, np.nan, 0.0, 0.0, 0.0, 0.0, 0.0, np.zeros((THUMB_PX, THUMB_PX), np.float32)
         )
     image = fill_gaps(image) if n_bad else image
     low, high, _, _ = cv2.minMaxLoc(image)
@@ -92,8 +96,25 @@ def measure_frame(image: Image) -> FrameFacts:
         float(np.mean(over)) / noise if noise > 0 else 0.0,
         float(np.mean(over)) / contrast if contrast > 0 else 0.0,
         spread / noise if noise > 0 else 0.0,
+        _texture(image),
         thumb,
     )
+
+
+def _texture(image: Image) -> float:
+    rows, columns = (size // _BLOCK_PX for size in image.shape)
+    if rows < 6 or columns < 6:
+        return 0.0
+    whole = image[: rows * _BLOCK_PX, : columns * _BLOCK_PX]
+    step = max(1, min(rows, columns) // 64)
+    blocks = cv2.resize(whole, (columns, rows), interpolation=cv2.INTER_AREA)[::step, ::step].astype(np.float64)
+    y, x = np.meshgrid(np.linspace(-1, 1, blocks.shape[0]), np.linspace(-1, 1, blocks.shape[1]), indexing="ij")
+    bowl = np.stack([np.ones_like(y), y, x, y * x, y**2, x**2], axis=-1).reshape(-1, 6)
+    rest = blocks.ravel() - bowl @ np.linalg.lstsq(bowl, blocks.ravel(), rcond=None)[0]
+    # a part is enough for the noise, and the whole would cost more than all the rest
+    middle = tuple(slice(max(0, size // 2 - 128), size // 2 + 128) for size in image.shape)
+    typical = float(np.median(estimate_noise([image[middle]]).sigma(image[middle]))) / _BLOCK_PX
+    return float(1.4826 * np.median(np.abs(rest - np.median(rest)))) / typical if typical > 0 else 0.0
 
 
 def _is_count(image: Image) -> NDArray[np.bool_]:
