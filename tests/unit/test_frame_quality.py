@@ -274,7 +274,7 @@ def test_frames_of_half_the_usual_detail_leave_fits_alone() -> None:
 def test_the_inside_of_a_cell_is_textured_and_an_empty_bowl_is_not(seed: int) -> None:
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[-1:1:96j, -1:1:96j]
-    bowl = 200 * (1 - 0.3 * (x**2 + y**2))
+    bowl = 200 * (1 - 0.1 * (x**2 + y**2))
     blobs = cv2.GaussianBlur(rng.standard_normal((96, 96)), (0, 0), 6.0)
     body = bowl * (4 + blobs / blobs.std())
     empty, full = (np.stack([rng.poisson(light) for _ in range(3)])[:, None].repeat(2, 1) for light in (bowl, body))
