@@ -2,11 +2,11 @@
 
     python workflows/benchmark/train_parent.py --workers 2
 
-Simulates and analyses varied movies of both simulators, matches the migrasomes that were found to the true ones,
-describes each pair of a migrasome and a cell, and fits gradient-boosted trees to tell the pairs of a migrasome and its
-parent. The accuracy that is printed is cross-validated over movies. What is shipped, ``migradetect/data/parent.npz``,
-holds the trees as number arrays only. Seeds from 60000 on are for training; the benchmarks use others. Movies are kept
-in a folder, so that a run that was stopped goes on where it was.
+Simulates and analyses varied movies, matches the migrasomes that were found to the true ones, describes each pair of a
+migrasome and a cell, and fits gradient-boosted trees to tell the pairs of a migrasome and its parent. The accuracy that
+is printed is cross-validated over movies. What is shipped, ``migradetect/data/parent.npz``, holds the trees as number
+arrays only. Seeds from 60000 on are for training; the benchmarks use others. Movies are kept in a folder, so that a run
+that was stopped goes on where it was.
 """
 
 from __future__ import annotations
@@ -27,24 +27,15 @@ from migradetect.assign import FEATURES
 FIRST_SEED = 60_000
 #: Movies of each condition.
 MOVIES = {
-    "typical": 5,
-    "crowded": 3,
-    "drifting": 2,
-    "low_snr": 2,
-    "coarse_pixels": 1,
-    "fine_pixels": 1,
+    "typical": 8,
+    "crowded": 4,
+    "drifting": 3,
+    "low_snr": 3,
+    "coarse_pixels": 2,
+    "fine_pixels": 2,
     "fixed_frame": 4,
-    "random": 7,
-    "second_mixed": 5,
-    "second_typical": 1,
-    "second_crowded": 2,
-    "second_decoys": 1,
-    "second_drift": 1,
-    "second_coarse": 1,
-    "second_fixed": 3,
+    "random": 8,
 }
-#: Conditions of the second simulator begin with this.
-SECOND = "second_"
 #: Evidence that may only speak for (1) or against (-1) a cell, by physics: a migrasome stands where its cell has been,
 #: behind its rear, and a fiber from before is another cell's. The rest may act either way.
 DIRECTIONS = {
@@ -71,23 +62,16 @@ def analyse(condition: str, seed: int, folder: Path) -> float:
     from migradetect.io import write_results
     from migradetect.params import AssignParams, Params
     from migradetect.pipeline import analyze
+    from migradetect.synthetic import simulate
 
     cv2.setNumThreads(1)
     start = time.perf_counter()
-    if condition.startswith(SECOND):
-        from second_simulator import simulate as simulate_second
-
-        movie, truth = simulate_second(condition.removeprefix(SECOND), seed)
-    else:
-        from migradetect.synthetic import simulate
-
-        simulation = simulate(condition, seed)
-        movie, truth = simulation.movie(), simulation.truth
+    simulation = simulate(condition, seed)
     # the rules need no trained trees, and all else is the same
-    results = analyze(movie, Params(assign=AssignParams(method="rules")))
+    results = analyze(simulation.movie(), Params(assign=AssignParams(method="rules")))
     write_results(results, folder / "results" / f"{condition}_{seed}")
     # the truth last: its presence says that the movie is complete
-    write_results(truth, folder / "truth" / f"{condition}_{seed}")
+    write_results(simulation.truth, folder / "truth" / f"{condition}_{seed}")
     return time.perf_counter() - start
 
 
