@@ -49,7 +49,7 @@ def _sentence(outcome: Outcome, index: int, n_movies: int) -> str:
 
 def _warnings(outcome: Outcome) -> list[str]:
     name = outcome.movie_id
-    return [printable(f"warning: {line if name in line else f'{name}: {line}'}") for line in outcome.warnings]
+    return [printable(f"warning: {line if f'{name}: ' in line else f'{name}: {line}'}") for line in outcome.warnings]
 
 
 def _count(outcome: Outcome, thing: str) -> str:

@@ -170,7 +170,8 @@ def _walk(root: Path, foreign: list[Path]) -> list[_Candidate]:
         folders[:] = sorted((name for name in folders if not name.startswith(".")), key=natural_key)
         for name in names:
             suffix = Path(name).suffix.casefold()
-            if name.startswith(".") or not (here / name).is_file():  # a pipe would block whoever opens it
+            # a pipe would block whoever opens it; a link to nothing is a movie that can't be read
+            if name.startswith(".") or ((here / name).exists() and not (here / name).is_file()):
                 continue
             if suffix in _SUFFIXES or suffix in FOREIGN or is_companion(here / name):
                 found.append(_Candidate(here / name, prefix))
