@@ -9,7 +9,7 @@ import pandas as pd
 
 from migradetect.calibration import Calibration
 from migradetect.evaluate.cells import CellOverlap, overlap_cells
-from migradetect.evaluate.matching import Pairs, assign, gates_um, pairs_within
+from migradetect.evaluate.matching import Pairs, assign, assign_nearest, gates_um, pairs_within
 from migradetect.evaluate.tally import FloatArray, IntArray, Score, median, ratio
 from migradetect.results import Results
 from migradetect.tables import FATES, LOCATIONS
@@ -72,8 +72,7 @@ def agreement(first: Results, second: Results, pixel_size_um: float) -> pd.DataF
     calibration = Calibration(pixel_size_um)
     sides = (first, second)
     rows = [side.migrasomes.dropna(subset=["y_um", "x_um"]).reset_index(drop=True) for side in sides]
-    near = _near(rows[0], rows[1])
-    pairs = near[assign(near.truth, near.pred, 1e6 - near.distance_um)]
+    pairs = assign_nearest(_near(rows[0], rows[1]))
     ids = [table["migrasome_id"].to_numpy(dtype=np.int64) for table in rows]
     both = _common(ids[0][pairs.truth], ids[1][pairs.pred])
     n_tracks = [np.unique(side).size for side in ids]
@@ -115,13 +114,12 @@ def _common(first: IntArray, second: IntArray) -> IntArray:
 
 def _accepted(sides: Sequence[Results], n_tracks: Sequence[int], n_both: int) -> FloatArray:
     """Accepted and rejected by either; all 0 where a side does not tell what it rejected."""
-    rejected = [side.candidates.assign(frame=0, y_um=side.candidates["y_stage_um"]) for side in sides]
-    if any(table.empty for table in rejected):
+    tables = [side.candidates for side in sides]
+    if any(table.empty for table in tables):
         return np.zeros((2, 2))
-    for table, side in zip(rejected, sides, strict=True):
-        table["x_um"] = side.candidates["x_stage_um"]
-    near = _near(rejected[0], rejected[1])
-    n_rejected = assign(near.truth, near.pred, 1e6 - near.distance_um).size
+    # a candidate stands still on the dish: one place serves all of its frames
+    rejected = [table.assign(frame=0, y_um=table["y_stage_um"], x_um=table["x_stage_um"]) for table in tables]
+    n_rejected = assign_nearest(_near(rejected[0], rejected[1])).truth.size
     return np.array([[n_both, n_tracks[0] - n_both], [n_tracks[1] - n_both, n_rejected]], dtype=np.float64)
 
 

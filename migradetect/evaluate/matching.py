@@ -24,6 +24,7 @@ __all__ = [
     "Matches",
     "Pairs",
     "assign",
+    "assign_nearest",
     "gates_um",
     "match_migrasomes",
     "match_tracks",
@@ -191,8 +192,19 @@ def assign(rows: IntArray, cols: IntArray, gain: FloatArray) -> IntArray:
     return np.sort(worth[np.concatenate(chosen)])
 
 
-def _assign_nearest(pairs: Pairs) -> Pairs:
-    """As many matches as possible, and among those the least total distance."""
+def assign_nearest(pairs: Pairs) -> Pairs:
+    """As many matches as possible, one to one, and among those the least total distance.
+
+    Parameters
+    ----------
+    pairs : Pairs
+        All K pairs that may be matched.
+
+    Returns
+    -------
+    Pairs
+        Those that are.
+    """
     return pairs[assign(pairs.truth, pairs.pred, _MATCH_GAIN - pairs.distance_um)]
 
 
@@ -227,10 +239,10 @@ def match_migrasomes(truth: pd.DataFrame, pred: pd.DataFrame, frames: IntArray) 
     ).to_numpy(dtype=bool)
     gate = gates_um(truth)
     near = pairs_within(truth, pred, gate)
-    pairs = _assign_nearest(near[~is_ignored[near.truth]])
+    pairs = assign_nearest(near[~is_ignored[near.truth]])
     is_free = np.ones(len(pred), dtype=bool)
     is_free[pairs.pred] = False
-    absorbed = _assign_nearest(near[is_ignored[near.truth] & is_free[near.pred]])
+    absorbed = assign_nearest(near[is_ignored[near.truth] & is_free[near.pred]])
     is_counted = ~(is_free & pred["is_covered"].to_numpy(dtype=bool))
     is_counted[absorbed.pred] = False
     return Matches(truth, pred, gate, pairs, ~is_ignored, is_counted)

@@ -30,7 +30,8 @@ def line_widths_um(
     image : ndarray, shape (Y, X)
         Background-free image, any units.
     response, crest, angle_rad : ndarray, shape (Y, X)
-        From :func:`migradetect.filters.line_response`, for the same scene with other noise; the crests to be read.
+        From :func:`migradetect.filters.line_response`, for the same scene with other noise; `crest`, of bool, may be
+        narrowed to those that are to be read.
     pixel_size_um : float
         Edge of a pixel.
 
@@ -85,8 +86,6 @@ def _across(
         ny, nx = np.sin(angle[y, x]), np.cos(angle[y, x])
         here = response[y, x]
         up, down = bilinear(response, y + ny, x + nx), bilinear(response, y - ny, x - nx)
-        if up > here or down > here:
-            continue
         bend = up - 2 * here + down
         # the crest lies off the middle of its pixel, where the parabola through the response peaks
         off = min(0.7, max(-0.7, 0.5 * (down - up) / bend)) if bend < 0 else 0.0

@@ -13,6 +13,7 @@ from pathlib import Path
 from migradetect.errors import ParamsError, nearest_name
 from migradetect.io.naming import PLATE_COLUMNS
 from migradetect.io.options import MovieEntry
+from migradetect.results import TIME_OFFSET
 from migradetect.tables import TABLES
 
 __all__ = ["Plate", "annotate", "read_plate"]
@@ -20,7 +21,6 @@ __all__ = ["Plate", "annotate", "read_plate"]
 _MAX_BYTES = 2**24
 _FILE_KEYS = ("file", "filename", "file_name", "path", "movie")
 _OFFSETS = {"time_offset_s": 1 / 60, "time_offset_min": 1.0, "time_offset_h": 60.0}
-_OFFSET = "time_offset_min"
 #: Columns that the result tables have already.
 _TAKEN = frozenset(column.name for table in TABLES.values() for column in table.columns)
 #: A column of the tables and of formulas in notebooks; also keeps formulas out of the header.
@@ -103,7 +103,9 @@ def read_plate(path: str | Path) -> Plate:
                 f"{path}: expected a well such as B03 in line {number}, got '{values['well']}'; correct it"
             )
         found.append(_with_offset(path, number, values))
-    return Plate(path, key, tuple(found), tuple(dict.fromkeys(_OFFSET if name in _OFFSETS else name for name in given)))
+    return Plate(
+        path, key, tuple(found), tuple(dict.fromkeys(TIME_OFFSET if name in _OFFSETS else name for name in given))
+    )
 
 
 def _lines(path: Path) -> list[tuple[int, list[str]]]:
@@ -131,7 +133,9 @@ def _column(path: Path, text: str) -> str:
     name = re.sub(r"[\s\-]+", "_", text.strip()).casefold()
     name = "file" if name in _FILE_KEYS else name
     if name in ("time_offset", "offset"):
-        raise ParamsError(f"{path}: expected the unit in the name of the time offset, got '{text}'; call it {_OFFSET}")
+        raise ParamsError(
+            f"{path}: expected the unit in the name of the time offset, got '{text}'; call it {TIME_OFFSET}"
+        )
     if not _NAME.fullmatch(name):
         raise ParamsError(
             f"{path}: expected names of letters, digits and _ as columns, got {text[:40]!r}; rename that column"
@@ -144,7 +148,7 @@ def _with_offset(path: Path, number: int, values: dict[str, str]) -> dict[str, s
         text = values.pop(name, None)
         if text is None:
             continue
-        values[_OFFSET] = "" if not text else repr(_minutes(f"{path}: line {number}", text) * minutes)
+        values[TIME_OFFSET] = "" if not text else repr(_minutes(f"{path}: line {number}", text) * minutes)
     return values
 
 
@@ -227,13 +231,13 @@ def _typed(where: str, name: str, value: Value) -> Value:
         )
     if name == "well" and isinstance(value, str):
         return _well(value.partition("_")[0]) or value
-    return _minutes(where, value) if name == _OFFSET and isinstance(value, str) else value
+    return _minutes(where, value) if name == TIME_OFFSET and isinstance(value, str) else value
 
 
 def _merge(plate: Plate, entry: MovieEntry, values: dict[str, Value], row: Mapping[str, str]) -> None:
     for name in plate.columns:
         text = row[name]
-        value: Value = None if not text else float(text) if name == _OFFSET else text
+        value: Value = None if not text else float(text) if name == TIME_OFFSET else text
         if name == "well" and text:
             value = _well(text) or text
         before = values.get(name)

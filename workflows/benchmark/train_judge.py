@@ -2,13 +2,14 @@
 
     python workflows/benchmark/train_judge.py --workers 2
 
-Simulates movies of the ``random`` condition, a few of each named one, and some of the second simulator, links their
-candidates, labels each by the truth, and fits: a small network on the surroundings of each candidate; gradient-boosted
-trees for single spots, which tell where along a track a bead stands; and trees for the stretches that follow. What is
-shipped, ``beads.npz``, ``spots.npz`` and ``judge.npz`` in ``migradetect/data``, holds number arrays only: nothing in it
-can be executed. Seeds from 50000 on are for training; the benchmarks use others. What is printed for the second
-simulator comes from models that were fitted on movies of the first one alone. The candidates of each movie are kept, so
-that a run that was stopped goes on. It needs the extra ``train`` (scikit-learn, PyTorch).
+Simulates movies of the ``random`` condition, a few of each named one, some of the second simulator, and single images
+of both, links their candidates, labels each by the truth, and fits: a small network on the surroundings of each
+candidate; gradient-boosted trees for single spots, which tell where along a track a bead stands; and trees for the
+stretches that follow. What is shipped, ``beads.npz``, ``spots.npz`` and ``judge.npz`` in ``migradetect/data``, holds
+number arrays only: nothing in it can be executed. Seeds from 50000 on are for training; the benchmarks use others.
+What is printed for the second simulator comes from models that were fitted on movies of the first one alone. The
+candidates of each movie are kept, so that a run that was stopped goes on. It needs the extra ``train`` (scikit-learn,
+PyTorch).
 """
 
 from __future__ import annotations
