@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from migradetect.calibration import Calibration
 
-__all__ = ["PATCH_PX", "PATCH_STEP_UM", "bead_log_odds", "bead_patches", "load_network"]
+__all__ = ["LOWEST_LOG_ODDS", "PATCH_PX", "PATCH_STEP_UM", "bead_log_odds", "bead_patches", "load_network"]
 
 Image = NDArray[np.float32]
 Weights = dict[str, NDArray[np.float32]]
@@ -35,6 +35,8 @@ _BATCH = 128
 _SOFT_SNR = 3.0
 #: Logits beyond this say no more.
 _MOST = 8.0
+#: Least answer of the network.
+LOWEST_LOG_ODDS = -_MOST
 
 
 def bead_patches(

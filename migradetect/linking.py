@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -151,32 +152,41 @@ class OverlapLinker:
         dict of int to int
             Label -> identity, from 1.
         """
-        present = [int(i) for i in np.unique(labels) if i > 0]
+        flat = labels.ravel()
+        filled = np.flatnonzero(flat)
+        # pixels of each label in one go: a plane holds hundreds of fibers
+        filled = filled[np.argsort(flat[filled], kind="stable")]
+        present, starts, sizes = np.unique(flat[filled], return_index=True, return_counts=True)
+        pixels = np.split(filled, starts[1:])
         self._masks = {i: m for i, m in self._masks.items() if frame - m[0] <= self.memory_frames + 1}
         known = sorted(self._masks)
-        flat = labels.ravel()
-        size = np.bincount(flat, minlength=(max(present) if present else 0) + 1)
-        cost = np.zeros((len(known), len(present)))
-        for row, identity in enumerate(known):
-            pixels = self._masks[identity][1]
-            shared = np.bincount(flat[pixels], minlength=size.size)
-            for column, label in enumerate(present):
-                smaller = min(pixels.size, int(size[label]))
-                overlap = shared[label] / max(smaller, 1)
-                union = pixels.size + size[label] - shared[label]
-                if overlap >= self.min_overlap:
-                    cost[row, column] = -(shared[label] / max(union, 1) + 0.05 * overlap)
+        cost = self._cost(known, flat, present, sizes)
         rows, columns = linear_sum_assignment(cost) if cost.size else (np.array([], int), np.array([], int))
         identity_of: dict[int, int] = {}
         for row, column in zip(rows, columns, strict=True):
             if cost[row, column] < 0:
-                identity_of[present[column]] = known[row]
-        for label in present:
+                identity_of[int(present[column])] = known[row]
+        for column, label in enumerate(present.tolist()):
             if label not in identity_of:
                 identity_of[label] = self._next
                 self._next += 1
-            self._masks[identity_of[label]] = (frame, np.flatnonzero(flat == label))
+            self._masks[identity_of[label]] = (frame, pixels[column])
         return identity_of
+
+    def _cost(
+        self, known: list[int], flat: NDArray[Any], present: NDArray[Any], sizes: NDArray[np.int64]
+    ) -> NDArray[np.float64]:
+        """Negative likeness of each known region (row) and each present one (column); 0 where they may not link."""
+        if not known or not present.size:
+            return np.zeros((len(known), present.size))
+        own = np.array([self._masks[i][1].size for i in known])
+        under = flat[np.concatenate([self._masks[i][1] for i in known])].astype(np.int64)
+        width = int(present[-1]) + 1
+        pairs = np.repeat(np.arange(len(known)), own) * width + under
+        shared = np.bincount(pairs, minlength=len(known) * width).reshape(-1, width)[:, present]
+        overlap = shared / np.maximum(np.minimum(own[:, None], sizes), 1)
+        union = own[:, None] + sizes - shared
+        return np.where(overlap >= self.min_overlap, -(shared / np.maximum(union, 1) + 0.05 * overlap), 0.0)
 
 
 def find_divisions(cells: pd.DataFrame, min_frames: int = 3) -> tuple[pd.DataFrame, dict[int, int]]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -53,9 +52,11 @@ class LabelStack:
         """Add the plane of the next frame; integer labels, shape (Y, X), 0 is background."""
         if plane.shape != self.shape_yx:
             raise TableError(f"label plane: expected shape {self.shape_yx}, got {plane.shape}")
+        from imagecodecs import zstd_encode
+
         # few labels need few bytes; level 1: label images are mostly flat, so more effort buys nothing
         dtype = np.min_scalar_type(int(plane.max(initial=0)))
-        packed = zlib.compress(np.ascontiguousarray(plane, dtype=dtype).tobytes(), 1)
+        packed = zstd_encode(np.ascontiguousarray(plane, dtype=dtype), level=1)
         try:
             start = self._file.seek(0, 2)
             self._file.write(packed)
@@ -72,9 +73,11 @@ class LabelStack:
         return len(self._places)
 
     def __getitem__(self, frame: int) -> NDArray[np.uint32]:
+        from imagecodecs import zstd_decode
+
         start, size, dtype = self._places[frame]
         self._file.seek(start)
-        plane = np.frombuffer(zlib.decompress(self._file.read(size)), dtype=dtype)
+        plane = np.frombuffer(zstd_decode(self._file.read(size)), dtype=dtype)
         return plane.reshape(self.shape_yx).astype(np.uint32)
 
     def __iter__(self) -> Iterator[NDArray[np.uint32]]:

@@ -7,23 +7,26 @@ doi:10.1109/CVPR.1993.341081): the edge of a masked body then makes no response 
 
 from migradetect.filters._average import trimmed_mean
 from migradetect.filters._background import local_background, remove_hot_pixels
-from migradetect.filters._interpolate import bilinear
+from migradetect.filters._interpolate import bilinear, sample
 from migradetect.filters._line_widths import line_widths_um
-from migradetect.filters._linear import gaussian, masked_gaussian, resize, shift_integer
+from migradetect.filters._linear import doubled, gaussian, halved, masked_gaussian, resize, shift_integer
 from migradetect.filters._lines import along_lines, line_response
 from migradetect.filters._nearest import nearest_label
 from migradetect.filters._noise import NoiseModel, estimate_noise
-from migradetect.filters._quantile import quantile
-from migradetect.filters._scale_space import BlobScales, blob_responses
+from migradetect.filters._quantile import quantile, typical
+from migradetect.filters._scale_space import BlobOctave, BlobScales, blob_octaves
 
 __all__ = [
+    "BlobOctave",
     "BlobScales",
     "NoiseModel",
     "along_lines",
     "bilinear",
-    "blob_responses",
+    "blob_octaves",
+    "doubled",
     "estimate_noise",
     "gaussian",
+    "halved",
     "line_response",
     "line_widths_um",
     "local_background",
@@ -32,6 +35,8 @@ __all__ = [
     "quantile",
     "remove_hot_pixels",
     "resize",
+    "sample",
     "shift_integer",
     "trimmed_mean",
+    "typical",
 ]

@@ -7,7 +7,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["gaussian", "masked_gaussian", "resize", "shift_integer"]
+__all__ = ["doubled", "gaussian", "halved", "masked_gaussian", "resize", "shift_integer"]
 
 Image = NDArray[np.float32]
 
@@ -48,6 +48,33 @@ def resize(image: Image, shape_yx: tuple[int, ...]) -> Image:
     """Resample to another shape: by areas when shrinking, linearly when growing."""
     mode = cv2.INTER_AREA if shape_yx[0] < image.shape[0] else cv2.INTER_LINEAR
     return np.asarray(cv2.resize(image, (shape_yx[1], shape_yx[0]), interpolation=mode), dtype=np.float32)
+
+
+def halved(image: Image) -> Image:
+    """Image at half its resolution, by areas; shape ((Y + 1) // 2, (X + 1) // 2)."""
+    height, width = image.shape
+    if height % 2 or width % 2:
+        # a half pixel at the edge would shift the whole grid
+        image = cv2.copyMakeBorder(image, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
+    return np.asarray(cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), dtype=np.float32)
+
+
+def doubled(half: Image, shape_yx: tuple[int, ...]) -> Image:
+    """Image at twice its resolution, linearly; the inverse of :func:`halved` but for the detail that it lost.
+
+    Parameters
+    ----------
+    half : ndarray, shape ((Y + 1) // 2, (X + 1) // 2)
+        From :func:`halved`.
+    shape_yx : tuple of int
+        Y, X.
+
+    Returns
+    -------
+    ndarray, shape (Y, X)
+    """
+    whole = cv2.resize(half, None, fx=2, fy=2, interpolation=cv2.INTER_LINEAR)
+    return np.ascontiguousarray(whole[: shape_yx[0], : shape_yx[1]], dtype=np.float32)
 
 
 def masked_gaussian(image: Image, weight: Image, sigma_px: float) -> tuple[Image, Image]:

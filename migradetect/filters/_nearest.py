@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import cv2
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 __all__ = ["nearest_label"]
@@ -16,12 +16,15 @@ def nearest_label(
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Distance to the nearest labelled pixel and its label.
 
+    Objects are few and places are few: a search tree of their outlines is many times faster than a distance map of the
+    whole plane, and exact.
+
     Parameters
     ----------
     labels : ndarray of int, shape (Y, X)
         0 is background.
     y_px, x_px : ndarray, shape (N,)
-        Places; those outside are moved to the edge.
+        Places; those outside are moved to the edge, all to the nearest pixel.
 
     Returns
     -------
@@ -30,13 +33,48 @@ def nearest_label(
     label : ndarray of int, shape (N,)
         0 where there is none at all.
     """
-    n = np.asarray(y_px).size
-    if not labels.any():
-        return np.full(n, np.inf), np.zeros(n, np.int64)
-    empty = (labels == 0).astype(np.uint8)
-    distance, index = cv2.distanceTransformWithLabels(empty, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
-    of_index = np.zeros(int(index.max()) + 1, np.int64)
-    of_index[index[empty == 0]] = labels[empty == 0]
-    rows = np.clip(np.rint(y_px), 0, labels.shape[0] - 1).astype(int)
-    columns = np.clip(np.rint(x_px), 0, labels.shape[1] - 1).astype(int)
-    return distance[rows, columns].astype(float), of_index[index[rows, columns]]
+    rows = np.clip(np.rint(y_px), 0, labels.shape[0] - 1).astype(np.int64)
+    columns = np.clip(np.rint(x_px), 0, labels.shape[1] - 1).astype(np.int64)
+    label = labels[rows, columns].astype(np.int64)
+    distance = np.zeros(label.size)
+    far = np.flatnonzero(label == 0)
+    if not far.size:
+        return distance, label
+    outline = _outline(labels)
+    if not len(outline):
+        distance[far] = np.inf
+        return distance, label
+    from scipy.spatial import cKDTree
+
+    # a tree that need not be balanced is built in half the time
+    tree = cKDTree(outline, balanced_tree=False, compact_nodes=False)
+    distance[far], nearest = tree.query(np.stack([rows[far], columns[far]], axis=1))
+    label[far] = labels[outline[nearest, 0], outline[nearest, 1]]
+    return distance, label
+
+
+@njit(cache=True, nogil=True)
+def _outline(labels: NDArray[Any]) -> NDArray[np.int32]:  # pragma: no cover (numba)
+    """Labelled pixels that touch an unlabelled one by an edge; shape (N, 2)."""
+    height, width = labels.shape
+    out = np.empty((4096, 2), np.int32)
+    n = 0
+    for y in range(height):
+        for x in range(width):
+            if labels[y, x] == 0:
+                continue
+            inside = (
+                (y == 0 or labels[y - 1, x] != 0)
+                and (y == height - 1 or labels[y + 1, x] != 0)
+                and (x == 0 or labels[y, x - 1] != 0)
+                and (x == width - 1 or labels[y, x + 1] != 0)
+            )
+            if inside:
+                continue
+            if n == len(out):
+                longer = np.empty((2 * n, 2), np.int32)
+                longer[:n] = out
+                out = longer
+            out[n, 0], out[n, 1] = y, x
+            n += 1
+    return out[:n]

@@ -22,6 +22,8 @@ _RESIDUAL = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], dtype=np.float32) / 
 #: Mean square of the lower 90 % of absolute values of unit normal noise.
 _TRIMMED = 0.6229
 _MIN_PIXELS = 200
+#: So many pixels of an image tell its noise to a per cent in each bin of the mean.
+_ENOUGH = 250_000
 #: Shares of the pixels that part the bins of the mean: finer at the bright end, where few pixels are.
 _SHARES = np.r_[np.linspace(0, 0.95, 12), np.linspace(0.96, 1, 12)]
 
@@ -55,6 +57,24 @@ class NoiseModel:
         """Standard deviation of each pixel of a recorded image, shape (Y, X)."""
         return np.sqrt(self.variance(gaussian(image, smoothing_px)))
 
+    def half_variance(self, half: Image) -> Image:
+        """Variance of each pixel of a recorded image, at half its resolution.
+
+        The expected count is smooth where the count itself is not, so that a quarter of the pixels holds all of it.
+
+        Parameters
+        ----------
+        half : ndarray, shape ((Y + 1) // 2, (X + 1) // 2)
+            The image at half its resolution, from :func:`~migradetect.filters.halved`.
+
+        Returns
+        -------
+        ndarray, same shape
+            Of a pixel of the whole image.
+        """
+        # with the mean of 2 x 2 pixels a blur of one pixel in all
+        return self.variance(gaussian(half, 0.433))
+
 
 def estimate_noise(images: Sequence[Image]) -> NoiseModel:
     """Fit the noise model to a few frames of one channel.
@@ -75,6 +95,9 @@ def estimate_noise(images: Sequence[Image]) -> NoiseModel:
     for image in images:
         residual = np.abs(cv2.filter2D(image, cv2.CV_32F, _RESIDUAL))
         mean = cv2.blur(image, (3, 3))
+        # neighbours share most of their residual: of a large image a part says as much
+        step = max(1, int(np.sqrt(image.size / _ENOUGH)))
+        image, residual, mean = (np.ascontiguousarray(plane[::step, ::step]) for plane in (image, residual, mean))
         usable = image < image.max() if (image == image.max()).sum() > 20 else np.ones(image.shape, bool)
         level, rest = mean[usable], residual[usable]
         if level.size < _MIN_PIXELS:

@@ -1,4 +1,4 @@
-"""Blob responses."""
+"""Blob responses over scales, each octave at the resolution that it needs."""
 
 from __future__ import annotations
 
@@ -8,11 +8,16 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from migradetect.filters._linear import masked_gaussian
+from migradetect.filters._linear import gaussian
 
-__all__ = ["BlobScales", "blob_responses"]
+__all__ = ["BlobOctave", "BlobScales", "blob_octaves"]
 
 Image = NDArray[np.float32]
+
+#: A Gaussian of this sigma, in pixels, is still sampled finely enough: from here on every second pixel will do.
+_FINEST_PX = 2.5
+#: Share of a kernel below which nothing is near.
+_LEAST_SUPPORT = np.float32(1e-3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +52,41 @@ class BlobScales:
         return np.array([_dog_noise(fine, coarse) for fine, coarse in pairs], np.float32)
 
 
-def blob_responses(
-    snr_image: Image, weight: Image, scales: BlobScales
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+@dataclass(frozen=True)
+class BlobOctave:
+    """Responses of neighbouring scales on one grid: every `step`-th pixel of the image, from pixel 0.
+
+    Parameters
+    ----------
+    step : int
+        1, 2, 4 ...
+    first : int
+        Number of the first scale that is searched here.
+    responses : list of ndarray, each of shape (Y', X')
+        Differences of Gaussians; see :func:`blob_octaves`.
+    total : list of ndarray, each of shape (Y', X')
+        Gaussian sums over the pixels that count, of scale `first` on.
+    support : list of ndarray, each of shape (Y', X')
+        Share of the kernel that fell on counted pixels.
+    """
+
+    step: int
+    first: int
+    responses: list[Image]
+    total: list[Image]
+    support: list[Image]
+
+
+def blob_octaves(snr_image: Image, weight: Image, scales: BlobScales) -> list[BlobOctave]:
     """Differences of Gaussians of a constant ratio: scale-normalised Laplacians, largest at the scale of the blob.
+
+    Gaussians are made from one another, and from the scale on at which half the pixels tell as much, on half of them
+    (Lowe 2004, doi:10.1023/B:VISI.0000029664.99615.94).
 
     Parameters
     ----------
     snr_image : ndarray, shape (Y, X)
-        Background-free image with white noise of standard deviation 1.
+        Background-free image with white noise of standard deviation 1, 0 where the weight is.
     weight : ndarray, shape (Y, X)
         1 where a pixel counts, 0 inside cell bodies.
     scales : BlobScales
@@ -63,29 +94,45 @@ def blob_responses(
 
     Returns
     -------
-    responses : ndarray, shape (S - 1, Y, X)
-        Contrast of a blob of this scale, in the units of the image; bright blobs are positive. Its noise is
-        :attr:`BlobScales.noise`. Only the contrast peaks at the scale of a blob: divided by the noise, which falls with
-        the scale, the response to a bead on a line goes on rising along the line.
-    smooth : ndarray, shape (S, Y, X)
-        The Gaussian means themselves.
+    list of BlobOctave
+        All S - 1 responses, each searched in one octave. A response is the contrast of a blob of this scale, in the
+        units of the image; bright blobs are positive. Its noise is :attr:`BlobScales.noise`. Only the contrast peaks at
+        the scale of a blob: divided by the noise, which falls with the scale, the response to a bead on a line goes on
+        rising along the line.
     """
-    out = np.empty((len(scales.sigmas_px) - 1, *snr_image.shape), np.float32)
-    smooth = np.empty((len(scales.sigmas_px), *snr_image.shape), np.float32)
-    smooth[0], support = masked_gaussian(snr_image, weight, scales.sigmas_px[0])
-    for i, coarse in enumerate(scales.sigmas_px[1:]):
-        smooth[i + 1], wider = masked_gaussian(snr_image, weight, coarse)
-        _difference(smooth[i], smooth[i + 1], support, out[i])
-        support = wider
-    return out, smooth
+    sigmas = scales.sigmas_px
+    n_all = len(sigmas) - 1
+    total, support = gaussian(snr_image, sigmas[0]), gaussian(weight, sigmas[0])
+    out: list[BlobOctave] = []
+    step, first = 1, 0
+    while first < n_all:
+        own = [i for i in range(first, n_all) if i == first or sigmas[i] < _FINEST_PX * step]
+        totals, supports = [total], [support]
+        for i in own:
+            more = float(np.sqrt(sigmas[i + 1] ** 2 - sigmas[i] ** 2)) / step
+            totals.append(gaussian(totals[-1], more))
+            supports.append(gaussian(supports[-1], more))
+        responses = [_difference(totals[k], supports[k], totals[k + 1], supports[k + 1]) for k in range(len(own))]
+        out.append(BlobOctave(step, first, responses, totals[:-1], supports[:-1]))
+        first = own[-1] + 1
+        step *= 2
+        total, support = (np.ascontiguousarray(plane[::2, ::2]) for plane in (totals[-1], supports[-1]))
+    return out
 
 
-@njit(cache=True, nogil=True)
-def _difference(fine: Image, coarse: Image, support: Image, out: Image) -> None:  # pragma: no cover (numba)
-    # half a kernel on counted pixels means half the samples: sqrt keeps the noise at 1 or below
+@njit(cache=True, nogil=True, error_model="numpy")
+def _difference(fine: Image, support: Image, coarse: Image, wider: Image) -> Image:  # pragma: no cover (numba)
+    """Difference of two means, times the square root of the support.
+
+    Half a kernel on counted pixels means half the samples: the root keeps the noise at 1 or below.
+    """
+    out = np.empty(fine.shape, np.float32)
     for y in range(out.shape[0]):
         for x in range(out.shape[1]):
-            out[y, x] = (fine[y, x] - coarse[y, x]) * np.sqrt(support[y, x])
+            near = support[y, x]
+            difference = (fine[y, x] / near - coarse[y, x] / wider[y, x]) * np.sqrt(near)
+            out[y, x] = difference if near > _LEAST_SUPPORT else np.float32(0)
+    return out
 
 
 def _dog_noise(fine: float, coarse: float) -> float:

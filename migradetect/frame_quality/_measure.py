@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from migradetect.filters import estimate_noise, quantile
+from migradetect.filters import estimate_noise, halved, typical
 
 __all__ = ["THUMB_PX", "FrameFacts", "fill_gaps", "measure_frame"]
 
@@ -74,13 +74,13 @@ def measure_frame(image: Image) -> FrameFacts:
         )
     image = fill_gaps(image) if n_bad else image
     low, high, _, _ = cv2.minMaxLoc(image)
-    level = quantile(image)
+    level = typical(image)
     # detail at half the resolution: cheaper, and what is blurred beyond use is blurred there too
     half = cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) if min(image.shape) >= 16 else image
     band = cv2.absdiff(cv2.GaussianBlur(half, (0, 0), 0.7), cv2.GaussianBlur(half, (0, 0), 1.6))
-    noise = quantile(band) / 0.6745
+    noise = typical(band) / 0.6745
     over = np.maximum(band - 4 * noise, 0)
-    contrast = quantile(image, 0.995) - level
+    contrast = typical(image, 0.995) - level
     thumb = np.asarray(cv2.resize(image, (THUMB_PX, THUMB_PX), interpolation=cv2.INTER_AREA), dtype=np.float32)
     # averages over 16 x 16 pixels hold hardly any noise; nothing is darker than an empty field, so where much is, it is
     # not empty

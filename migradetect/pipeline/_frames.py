@@ -9,20 +9,24 @@ from typing import Any
 import cv2
 import numpy as np
 import pandas as pd
+from numba import njit
 from numpy.typing import NDArray
 
 from migradetect.calibration import Calibration
-from migradetect.cells import segment_cells
+from migradetect.cells import measure_cells, segment_cells
 from migradetect.fibers import Beads, trace_fibers
 from migradetect.filters import (
     NoiseModel,
+    doubled,
     estimate_noise,
     gaussian,
+    halved,
     local_background,
     quantile,
     remove_hot_pixels,
     shift_integer,
     trimmed_mean,
+    typical,
 )
 from migradetect.movie import DETECTION_ROLES, Movie
 from migradetect.params import Params
@@ -34,8 +38,10 @@ from migradetect.spots import SpotImage, find_spots
 __all__ = [
     "FrameData",
     "FrameResult",
+    "FrameSignal",
     "MovieModel",
     "Window",
+    "clean_frame",
     "detect",
     "fit_movie_model",
     "outside_bodies",
@@ -70,16 +76,12 @@ class MovieModel:
 
 @dataclass
 class FrameData:
-    """One frame, ready for detection; images of shape (Y, X)."""
+    """What is known of one frame before detection; images of shape (Y, X)."""
 
     index: int
     cells: Labels
-    signal: Image
-    """Channels above the local background, each over the noise of an empty pixel, added; 0 inside bodies."""
-    variance: Image
-    weight: Image
-    above: dict[str, Image]
-    """Channels above the wide background, counts."""
+    cell_table: pd.DataFrame
+    """From :func:`migradetect.cells.measure_cells`."""
     detail: Image
     """Anchored fine detail, for registration."""
     drift_px: tuple[float, float] = (0.0, 0.0)
@@ -88,8 +90,20 @@ class FrameData:
     level: dict[str, tuple[float, float]] = field(default_factory=dict)
     """Background and noise of an empty pixel in this frame, counts, by role."""
     focus: float = float("nan")
-    colour: NDArray[np.float16] | None = None
-    """Logarithm of TSPAN4 over WGA; None where either is missing. Half precision: noise is a hundred times larger."""
+    colour: Image | None = None
+    """Logarithm of TSPAN4 over WGA, at half the resolution; None where either is missing."""
+
+
+@dataclass(frozen=True)
+class FrameSignal:
+    """What a frame adds to the average of its neighbours."""
+
+    signal: Image
+    """Channels above the local background, each over the noise of an empty pixel, added; 0 inside bodies."""
+    half_variance: Image
+    """Noise variance of it, at half the resolution."""
+    is_open: NDArray[np.uint8]
+    """1 outside bodies, else 0."""
 
 
 @dataclass
@@ -165,12 +179,14 @@ def _averaged(movie: Movie, index: int, half: int, params: Params, model: MovieM
     window = Window(half)
     before = None
     for one in range(max(0, index - half), min(movie.n_frames, index + half + 1)):
-        before = prepare_frame(movie, one, params, model, before)
-        window.push(before)
+        before, signal = prepare_frame(movie, one, params, model, before)
+        window.push(before, signal)
     return window.average(index)[1]
 
 
-def prepare_frame(movie: Movie, index: int, params: Params, model: MovieModel, before: FrameData | None) -> FrameData:
+def prepare_frame(
+    movie: Movie, index: int, params: Params, model: MovieModel, before: FrameData | None
+) -> tuple[FrameData, FrameSignal]:
     """Read one frame; find bodies, background, noise and the drift against the frame before.
 
     Parameters
@@ -188,76 +204,85 @@ def prepare_frame(movie: Movie, index: int, params: Params, model: MovieModel, b
 
     Returns
     -------
-    FrameData
+    FrameData, FrameSignal
     """
     calibration = movie.calibration
-    raw, sigma = {}, {}
+    raw, half_variance = {}, {}
     for role in movie.roles:
-        image = movie.frame(index, role)
-        spread = model.noise[role].sigma(image)
-        raw[role] = remove_hot_pixels(image, spread)
-        sigma[role] = spread
-    wide_px = calibration.px(8.0)
+        raw[role], half_variance[role] = clean_frame(movie, index, role, model)
     body = np.zeros(movie.shape_yx, np.float32)
     above = {}
     for role in movie.roles:
-        background = _wide_background(raw[role], sigma[role], wide_px)
-        above[role] = raw[role] - background
+        above[role] = _above_bowl(raw[role], half_variance[role], calibration.px(8.0))
         if role in model.roles:
-            body += above[role] / model.empty_sigma[role]
-    body /= np.sqrt(len(model.roles))
-    previous = None
-    if before is not None:
-        previous = before.cells
-    cells, thick = segment_cells(body, params.cells, calibration, previous)
-    weight = outside_bodies(thick, calibration)
+            body += above[role] * np.float32(1 / (model.empty_sigma[role] * np.sqrt(len(model.roles))))
+    cells, thick = segment_cells(body, params.cells, calibration, None if before is None else before.cells)
+    cell_table = measure_cells(cells, above, calibration)
+    del above, body
+    is_open = outside_bodies(thick, calibration)
+    weight = is_open.astype(np.float32)
     signal = np.zeros(movie.shape_yx, np.float32)
-    variance = np.zeros(movie.shape_yx, np.float32)
+    variance = np.zeros_like(half_variance[movie.roles[0]])
     level, channels = {}, {}
     for role in movie.roles:
         background = local_background(
-            raw[role], weight, sigma[role], calibration.px(params.preprocess.background_um / 3)
+            raw[role], weight, half_variance[role], calibration.px(params.preprocess.background_um / 3)
         )
-        level[role] = (
-            quantile(background),
-            quantile(sigma[role][weight > 0]) if weight.any() else np.nan,
-        )
+        level[role] = typical(background), float(np.sqrt(typical(half_variance[role], where=halved(weight) == 1)))
         if role in model.roles:
-            excess = ((raw[role] - background) / model.empty_sigma[role]).astype(np.float32)
+            # what is read here is not needed again: no new images
+            excess = np.subtract(raw[role], background, out=raw[role])
+            excess *= np.float32(1 / model.empty_sigma[role])
+            excess *= weight
             signal += excess
-            variance += (sigma[role] / model.empty_sigma[role]) ** 2
-            if len(model.roles) > 1:
-                channels[role] = gaussian(excess * weight, calibration.px(model.psf_sigma_um))
-    signal *= weight
-    detail = anchored_detail((signal / np.sqrt(variance)).astype(np.float32), weight, calibration)
-    frame = FrameData(index, cells, signal, variance, weight, above, detail, level=level, colour=_colour(channels))
-    frame.focus = quantile(np.abs(detail), 0.99)
+            variance += half_variance[role] * np.float32(1 / model.empty_sigma[role] ** 2)
+            channels[role] = excess
+    spread = doubled(np.sqrt(variance), movie.shape_yx)
+    detail = anchored_detail(np.divide(signal, spread, out=spread), weight, calibration)
+    frame = FrameData(index, cells, cell_table, detail, level=level)
+    frame.colour = _colour(channels, calibration.px(model.psf_sigma_um))
+    frame.focus = typical(np.abs(detail), 0.99)
     if before is not None and params.registration.enabled:
         dy, dx, frame.registration_confidence = estimate_shift(before.detail, detail, params.registration, calibration)
         frame.drift_px = (before.drift_px[0] + dy, before.drift_px[1] + dx)
     elif before is not None:
         frame.drift_px = before.drift_px
-    return frame
+    return frame, FrameSignal(signal, variance, is_open)
 
 
-def _colour(channels: dict[str, Image]) -> NDArray[np.float16] | None:
-    """Logarithm of TSPAN4 over WGA, from smoothed channels over the noise of an empty pixel."""
+def clean_frame(movie: Movie, index: int, role: str, model: MovieModel) -> tuple[Image, Image]:
+    """Counts of one plane without hot pixels, and their noise variance at half the resolution."""
+    image = movie.frame(index, role)
+    half_variance = model.noise[role].half_variance(halved(image))
+    return remove_hot_pixels(image, half_variance), half_variance
+
+
+def _colour(channels: dict[str, Image], psf_px: float) -> Image | None:
+    """Logarithm of TSPAN4 over WGA at half the resolution, from channels smoothed by the PSF."""
     if not {"tspan4", "wga"} <= set(channels):
         return None
-    tspan4, wga = (np.maximum(channels[role], _LEAST_LEVEL) for role in ("tspan4", "wga"))
-    return np.log(tspan4 / wga).astype(np.float16)
+    # the mean of 2 x 2 pixels is a part of the blur
+    rest = 0.5 * float(np.sqrt(max(psf_px**2 - 0.25, 0.0)))
+    tspan4, wga = (np.maximum(gaussian(halved(channels[role]), rest), _LEAST_LEVEL) for role in ("tspan4", "wga"))
+    return np.asarray(np.log(tspan4 / wga), np.float32)
 
 
-def _wide_background(image: Image, sigma: Image, scale_px: float) -> Image:
-    """Background under the cells: a smooth surface through the lower part of the field."""
+def _above_bowl(image: Image, half_variance: Image, scale_px: float) -> Image:
+    """Image without the background under the cells: a smooth bowl through the lower part of the field."""
     factor = max(1, round(scale_px / 8))
     shape = (max(1, image.shape[0] // factor), max(1, image.shape[1] // factor))
-    small = cv2.resize(image, shape[::-1], interpolation=cv2.INTER_AREA)
+    quarter = halved(halved(image)) if factor >= 4 else image
+    small = cv2.resize(quarter, shape[::-1], interpolation=cv2.INTER_AREA)
+    # vignetting has no detail: a part of the field tells all
+    step = max(1, min(shape) // 96)
+    small = small[::step, ::step]
     level = _empty_level(image)
-    spread = quantile(sigma) / max(factor / 2, 1)
-    surface = np.full(shape, level, np.float32)
-    yy, xx = np.meshgrid(np.linspace(-1, 1, shape[0]), np.linspace(-1, 1, shape[1]), indexing="ij")
+    spread = float(np.sqrt(typical(half_variance))) / max(factor / 2, 1)
+    surface = np.full(small.shape, level, np.float32)
+    rows, columns = ((np.arange(n) + 0.5) / n * 2 - 1 for n in shape)
+    yy, xx = np.meshgrid(rows[::step], columns[::step], indexing="ij")
     design = np.stack([np.ones_like(yy), yy, xx, yy * xx, yy**2, xx**2]).reshape(6, -1)
+    solution = np.array([level, 0, 0, 0, 0, 0], np.float64)
     for _ in range(6):
         # vignetting is a smooth bowl: a quadratic surface through what is not above it
         residual = small - surface
@@ -268,15 +293,31 @@ def _wide_background(image: Image, sigma: Image, scale_px: float) -> Image:
         weighted = design * weight.ravel()
         # six terms on -1 to 1 are far from degenerate, unless few pixels in a corner are left
         solution = np.linalg.lstsq(weighted @ design.T, weighted @ small.ravel(), rcond=None)[0]
-        surface = (solution @ design).reshape(shape).astype(np.float32)
-    return cv2.resize(surface, image.shape[::-1], interpolation=cv2.INTER_LINEAR).astype(np.float32)
+        surface = (solution @ design).reshape(small.shape)
+    return _less_bowl(image, solution)
 
 
-def outside_bodies(bodies: NDArray[Any], calibration: Calibration) -> Image:
+@njit(cache=True, nogil=True)
+def _less_bowl(image: Image, terms: NDArray[np.float64]) -> Image:  # pragma: no cover (numba)
+    """Image less a quadratic surface of (1, y, x, yx, yy, xx) over coordinates from -1 to 1."""
+    height, width = image.shape
+    out = np.empty(image.shape, np.float32)
+    across = (np.arange(width) + 0.5) / width * 2 - 1
+    for row in range(height):
+        y = (row + 0.5) / height * 2 - 1
+        first, slope = np.float32(terms[0] + terms[1] * y + terms[4] * y * y), np.float32(terms[2] + terms[3] * y)
+        bend = np.float32(terms[5])
+        for column in range(width):
+            x = np.float32(across[column])
+            out[row, column] = image[row, column] - (first + x * (slope + x * bend))
+    return out
+
+
+def outside_bodies(bodies: NDArray[Any], calibration: Calibration) -> NDArray[np.uint8]:
     """1 outside cell bodies and their blurred edges, else 0; shape (Y, X)."""
     radius = max(1, round(calibration.px(EDGE_UM)))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
-    return 1.0 - cv2.dilate((bodies > 0).astype(np.uint8), kernel).astype(np.float32)
+    return np.asarray(cv2.erode((bodies == 0).astype(np.uint8), kernel, borderValue=1), np.uint8)
 
 
 class Window:
@@ -288,25 +329,54 @@ class Window:
 
     def __init__(self, half_width: int) -> None:
         self.half_width = half_width
-        self._frames: deque[FrameData] = deque(maxlen=2 * half_width + 1)
+        self._size = 2 * half_width + 1
+        self._frames: deque[FrameData] = deque(maxlen=self._size)
+        # one block of memory, written in turn
+        self._signal: Image | None = None
+        self._is_open: NDArray[np.uint8] = np.empty((0, 0, 0), np.uint8)
+        self._half_variance: deque[Image] = deque(maxlen=self._size)
 
-    def push(self, frame: FrameData) -> None:
+    def push(self, frame: FrameData, signal: FrameSignal) -> None:
         """Add the next frame; the oldest falls out."""
+        if self._signal is None:
+            self._signal = np.empty((self._size, *signal.signal.shape), np.float32)
+            self._is_open = np.empty(self._signal.shape, np.uint8)
+        self._signal[frame.index % self._size] = signal.signal
+        self._is_open[frame.index % self._size] = signal.is_open
+        self._half_variance.append(signal.half_variance)
         self._frames.append(frame)
 
     def average(self, centre: int) -> tuple[FrameData, SpotImage]:
         """Frame `centre` and the trimmed mean of all frames within reach of it, in its coordinates."""
+        assert self._signal is not None
         middle = next(frame for frame in self._frames if frame.index == centre)
-        near = [frame for frame in self._frames if abs(frame.index - centre) <= self.half_width]
-        stack = np.empty((3, len(near), *middle.signal.shape), np.float32)
-        for k, frame in enumerate(near):
-            dy = round(middle.drift_px[0] - frame.drift_px[0])
-            dx = round(middle.drift_px[1] - frame.drift_px[1])
-            for plane, image in enumerate((frame.signal, frame.variance, frame.weight)):
-                stack[plane, k] = image if dy == dx == 0 else shift_integer(image, dy, dx)
+        near = [k for k, frame in enumerate(self._frames) if abs(frame.index - centre) <= self.half_width]
+        frames = [self._frames[k] for k in near]
+        places = np.array([frame.index % self._size for frame in frames])
+        drift = np.array([frame.drift_px for frame in frames])
+        shifts = np.rint(np.asarray(middle.drift_px) - drift).astype(np.int64)
+        variance = self._mean_variance(near, places, shifts)
         # where the centre frame has a body the neighbours may still see the dish, but the spot is not seen *now*
-        signal, variance, weight = trimmed_mean(stack[0], stack[1], stack[2], middle.weight)
-        return middle, SpotImage(signal, variance, weight)
+        image = SpotImage(
+            *trimmed_mean(
+                self._signal, self._is_open, places, shifts, variance, self._is_open[centre % self._size]
+            )
+        )
+        return middle, image
+
+    def _mean_variance(self, near: list[int], places: NDArray[Any], shifts: NDArray[np.int64]) -> Image:
+        """Registered mean over the open dish, shape (Y, X)."""
+        shape = self._is_open.shape[1:]
+        half = self._half_variance[near[0]].shape
+        total, share = np.zeros(half, np.float32), np.full(half, 1e-6, np.float32)
+        for k, place, (dy, dx) in zip(near, places, shifts, strict=True):
+            is_open = self._is_open[place, ::2, ::2].astype(np.float32)
+            shift = round(dy / 2), round(dx / 2)
+            total += shift_integer(self._half_variance[k] * is_open, *shift)
+            share += shift_integer(is_open, *shift)
+        total /= share
+        # nowhere open: what is written there is never read, but must not be 0
+        return doubled(np.where(share < 0.5, np.float32(1), total), shape)
 
 
 def detect(image: SpotImage, params: Params, calibration: Calibration, model: MovieModel) -> FrameResult:

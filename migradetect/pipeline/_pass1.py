@@ -9,9 +9,8 @@ import numpy as np
 import pandas as pd
 
 from migradetect.calibration import Calibration
-from migradetect.cells import measure_cells
 from migradetect.fibers import line_strength, measure_fibers
-from migradetect.filters import nearest_label
+from migradetect.filters import nearest_label, sample
 from migradetect.movie import Movie
 from migradetect.params import Params
 from migradetect.pipeline._frames import FrameData, FrameResult, MovieModel, Window, detect, prepare_frame
@@ -65,8 +64,8 @@ def run_pass1(
     before: FrameData | None = None
     for index in range(movie.n_frames + half):
         if index < movie.n_frames:
-            before = prepare_frame(movie, index, params, model, before)
-            window.push(before)
+            before, signal = prepare_frame(movie, index, params, model, before)
+            window.push(before, signal)
         centre = index - half
         if centre < 0:
             continue
@@ -83,7 +82,7 @@ def _keep(out: Pass1, frame: FrameData, found: FrameResult, calibration: Calibra
     """Add what was found in a frame to the tables and label planes."""
     out.cell_labels.append(frame.cells)
     out.fiber_labels.append(found.fibers)
-    cells = measure_cells(frame.cells, frame.above, calibration)
+    cells = frame.cell_table
     out.cells.append(cells.assign(frame=frame.index))
     fibers = measure_fibers(found.fibers, found.ridge, frame.cells, calibration)
     out.fibers.append(fibers.assign(frame=frame.index))
@@ -118,7 +117,7 @@ def place_spots(found: FrameResult, frame: FrameData, fibers: pd.DataFrame, cali
     strength = line_strength(found.fibers, found.ridge, calibration)
     spots["line_snr"] = strength[np.rint(y).astype(int), np.rint(x).astype(int)].astype(float)
     colour = frame.colour
-    spots["colour"] = np.nan if colour is None else colour[np.rint(y).astype(int), np.rint(x).astype(int)].astype(float)
+    spots["colour"] = np.nan if colour is None else sample(colour, (y - 0.5) / 2, (x - 0.5) / 2)
     length = np.zeros(int(found.fibers.max()) + 1)
     length[fibers["label"].to_numpy(int)] = fibers["length_um"]
     spots["fiber_length_um"] = length[fiber]

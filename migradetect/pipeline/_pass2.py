@@ -33,6 +33,8 @@ __all__ = [
 ]
 
 _COARSE_UM = 0.5
+#: Frame around the field for what drifts out of it, um.
+_MARGIN_UM = 20.0
 #: Fibers are lines: widened by this much before their overlap is taken, um.
 _FIBER_REACH_UM = 0.8
 
@@ -226,17 +228,23 @@ def _to_stage(
 ) -> NDArray[np.int64]:
     """Label plane on a coarse grid in drift-corrected coordinates."""
     step = calibration.pixel_size_um / _COARSE_UM
-    labels = plane.astype(np.float32)
-    if widen_um:
-        radius = max(1, round(calibration.px(widen_um)))
-        disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
-        labels = np.asarray(cv2.dilate(labels, disc), dtype=np.float32)
-    margin = 20.0
-    size = tuple(int(np.ceil((calibration.um(float(n)) + 2 * margin) / _COARSE_UM)) for n in plane.shape[::-1])
-    transform = np.array(
-        [[step, 0, (margin - drift_um[1]) / _COARSE_UM], [0, step, (margin - drift_um[0]) / _COARSE_UM]]
-    )
-    return np.asarray(cv2.warpAffine(labels, transform, size, flags=cv2.INTER_NEAREST), dtype=np.int64)
+    height, width = (int(np.ceil((calibration.um(float(n)) + 2 * _MARGIN_UM) / _COARSE_UM)) for n in plane.shape)
+    shift_y, shift_x = (float(_MARGIN_UM - drift_um[k]) / _COARSE_UM for k in (0, 1))
+    if not widen_um:
+        transform = np.array([[step, 0, shift_x], [0, step, shift_y]])
+        moved = cv2.warpAffine(plane.astype(np.float32), transform, (width, height), flags=cv2.INTER_NEAREST)
+        return np.asarray(moved, dtype=np.int64)
+    # lines would fall between the coarse pixels: each of their pixels is moved by itself
+    out = np.zeros((height, width), np.float32)
+    y, x = np.nonzero(plane)
+    row, column = np.rint(y * step + shift_y).astype(int), np.rint(x * step + shift_x).astype(int)
+    inside = (row >= 0) & (column >= 0) & (row < height) & (column < width)
+    label = plane[y, x][inside].astype(np.float32)
+    order = np.argsort(label, kind="stable")
+    out[row[inside][order], column[inside][order]] = label[order]
+    radius = max(1, round(widen_um / _COARSE_UM))
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    return np.asarray(cv2.dilate(out, disc), dtype=np.int64)
 
 
 def _identities(

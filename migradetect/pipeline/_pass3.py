@@ -6,14 +6,15 @@ from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
+from numba import njit
 from numpy.typing import NDArray
 
 from migradetect.assign import ArmReader
-from migradetect.filters import nearest_label, remove_hot_pixels
+from migradetect.filters import doubled, nearest_label
 from migradetect.movie import Movie
 from migradetect.params import Params
 from migradetect.photometry import Sites, measure_covered, measure_sites, settle_shape
-from migradetect.pipeline._frames import MovieModel, outside_bodies
+from migradetect.pipeline._frames import MovieModel, clean_frame, outside_bodies
 from migradetect.pipeline._pass1 import Pass1
 from migradetect.pipeline._pass2 import Pass2, accepted_candidates
 from migradetect.results import LabelStack
@@ -45,7 +46,16 @@ def relabel(plane: NDArray[np.uint32], frame: int, lut: dict[tuple[int, int], in
     table = np.zeros(int(plane.max()) + 1, np.int32)
     for label in range(1, table.size):
         table[label] = lut.get((frame, label), 0)
-    return table[plane]
+    return _looked_up(plane, table)
+
+
+@njit(cache=True, nogil=True)
+def _looked_up(plane: NDArray[np.uint32], table: NDArray[np.int32]) -> NDArray[np.int32]:  # pragma: no cover (numba)
+    out = np.empty(plane.shape, np.int32)
+    for y in range(plane.shape[0]):
+        for x in range(plane.shape[1]):
+            out[y, x] = table[plane[y, x]]
+    return out
 
 
 def run_pass3(
@@ -105,18 +115,18 @@ def _one_frame(
     drift_um: tuple[float, float],
 ) -> pd.DataFrame:
     calibration = movie.calibration
-    weight = outside_bodies(cells, calibration)
+    weight = outside_bodies(cells, calibration).astype(np.float32)
     signal = np.zeros(movie.shape_yx, np.float32)
-    variance = np.zeros(movie.shape_yx, np.float32)
+    half_variance = np.zeros(((movie.height + 1) // 2, (movie.width + 1) // 2), np.float32)
     channels = {}
     for role in movie.roles:
-        image = movie.frame(t, role)
-        sigma = model.noise[role].sigma(image)
-        image = remove_hot_pixels(image, sigma)
-        channels[role] = (image, (sigma**2).astype(np.float32))
+        image, own = clean_frame(movie, t, role, model)
+        channels[role] = (image, doubled(own, movie.shape_yx))
         if role in model.roles:
-            signal += (image - model.background[role]) / model.empty_sigma[role]
-            variance += (sigma / model.empty_sigma[role]) ** 2
+            scale = np.float32(1 / model.empty_sigma[role])
+            signal += (image - np.float32(model.background[role])) * scale
+            half_variance += own * scale**2
+    variance = doubled(half_variance, movie.shape_yx)
     out = measure_sites(sites, signal, variance, weight, channels, drift_um, calibration, model.library)
     y, x = calibration.px(out["y_um"].to_numpy()), calibration.px(out["x_um"].to_numpy())
     gap, cell = nearest_label(cells, y, x)

@@ -65,8 +65,8 @@ def preview(movie: Movie, params: Params, frame: int) -> FramePreview:
     window = Window(half)
     before = None
     for index in range(max(0, frame - half), min(movie.n_frames, frame + half + 1)):
-        before = prepare_frame(movie, index, params, model, before)
-        window.push(before)
+        before, signal = prepare_frame(movie, index, params, model, before)
+        window.push(before, signal)
     middle, image = window.average(frame)
     found = detect(image, params, movie.calibration, model)
     fibers = measure_fibers(found.fibers, found.ridge, middle.cells, movie.calibration)

@@ -4,8 +4,9 @@
 
 Simulates movies of the ``random`` condition, a few of each named one, some of the second simulator, and single images
 of both, links their candidates, labels each by the truth, and fits: a small network on the surroundings of each
-candidate; gradient-boosted trees for single spots, which tell where along a track a bead stands; and trees for the
-stretches that follow. What is shipped, ``beads.npz``, ``spots.npz`` and ``judge.npz`` in ``migradetect/data``, holds
+candidate; small trees for which candidates it is asked at all; gradient-boosted trees for single spots, which tell where along a track a bead stands; and trees for the
+stretches that follow. What is shipped, ``beads.npz``, ``glance.npz``,
+``spots.npz`` and ``judge.npz`` in ``migradetect/data``, holds
 number arrays only: nothing in it can be executed. Seeds from 50000 on are for training; the benchmarks use others.
 What is printed for the second simulator comes from models that were fitted on movies of the first one alone. The
 candidates of each movie are kept, so that a run that was stopped goes on. It needs the extra ``train`` (scikit-learn,
@@ -26,6 +27,7 @@ from boosted_arrays import arrays_of
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from migradetect.bead_network import bead_log_odds
+from migradetect.glance import GLANCE_FEATURES, glance_features
 from migradetect.movie import Movie
 from migradetect.results import Results
 from migradetect.spot_evidence import SPOT_FEATURES, spot_features
@@ -81,6 +83,8 @@ SECOND_KINDS = ("mixed",) * 10 + (
 #: examples of their own.
 SINGLES = ("fixed_frame", "random", "second_fixed", "second_mixed")
 N_SINGLES = 44
+#: Log-odds up to which the network refuses a candidate, and from which on it takes it for a likely bead.
+REFUSED, LIKELY = -3.0, -1.0
 FIRST_SEED = 50_000
 FIRST_SINGLE_SEED = 51_000
 NAMED = (
@@ -218,6 +222,26 @@ def fit_spots(spots: pd.DataFrame, options: argparse.Namespace) -> HistGradientB
     used = spots[(spots["meant"] == 0) | spots["counts"]]
     weight = movie_weight(used["counts"], used["movie"])
     return fit(spot_features(used), used["counts"].to_numpy(bool), weight, SPOT_FEATURES, options, least=200)
+
+
+def fit_glance(spots: pd.DataFrame) -> HistGradientBoostingClassifier:
+    """Small trees that tell which candidates the network does not refuse, from numbers that cost nothing."""
+    is_open = (spots["picture"] > REFUSED).to_numpy()
+    model = HistGradientBoostingClassifier(
+        max_iter=60, learning_rate=0.15, max_leaf_nodes=12, min_samples_leaf=100, l2_regularization=5, random_state=0
+    )
+    return model.fit(glance_features(spots), is_open, sample_weight=movie_weight(spots["counts"], spots["movie"]))
+
+
+def report_glance(spots: pd.DataFrame) -> None:
+    """Cross-validate over movies; print what is kept, and what is lost, from several log-odds on."""
+    part, log_odds = parts_of(spots["movie"], 4), np.zeros(len(spots))
+    for k in sorted(set(part)):
+        log_odds[part == k] = fit_glance(spots[part != k]).decision_function(glance_features(spots[part == k]))
+    likely = (spots["picture"] > LIKELY).to_numpy()
+    for least in np.arange(-7.5, -4.0, 0.5):
+        kept = log_odds > least
+        print(f"glance at {least:4.1f}: {kept.mean():.3f} looked at, {1 - kept[likely].mean():.4f} of the likely lost")
 
 
 def stretches_of(spots: pd.DataFrame, log_odds: np.ndarray, cache: Path) -> pd.DataFrame:
@@ -359,6 +383,8 @@ def main() -> int:
     spots, table = cross_fitted(spots, options)
     report(table, options)
     used, is_true, weight = examples(table)
+    report_glance(spots)
+    np.savez_compressed(options.out / "glance.npz", **arrays_of(fit_glance(spots), GLANCE_FEATURES))
     np.savez_compressed(options.out / "spots.npz", **arrays_of(fit_spots(spots, options), SPOT_FEATURES))
     np.savez_compressed(options.out / "judge.npz", **arrays_of(fit(used, is_true, weight, FEATURES, options), FEATURES))
     # the trees have learned how far to trust a network that has not seen the movie; the shipped one has seen them all
