@@ -9,7 +9,7 @@ from migradetect.filters._average import trimmed_mean
 from migradetect.filters._background import local_background, remove_hot_pixels
 from migradetect.filters._interpolate import bilinear, sample
 from migradetect.filters._line_widths import line_widths_um
-from migradetect.filters._linear import doubled, gaussian, halved, masked_gaussian, resize, shift_integer
+from migradetect.filters._linear import add_shifted, doubled, gaussian, halved, masked_gaussian, resize, shift_integer
 from migradetect.filters._lines import along_lines, line_response
 from migradetect.filters._nearest import nearest_label
 from migradetect.filters._noise import NoiseModel, estimate_noise
@@ -20,6 +20,7 @@ __all__ = [
     "BlobOctave",
     "BlobScales",
     "NoiseModel",
+    "add_shifted",
     "along_lines",
     "bilinear",
     "blob_octaves",

@@ -7,7 +7,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["doubled", "gaussian", "halved", "masked_gaussian", "resize", "shift_integer"]
+__all__ = ["add_shifted", "doubled", "gaussian", "halved", "masked_gaussian", "resize", "shift_integer"]
 
 Image = NDArray[np.float32]
 
@@ -123,10 +123,14 @@ def shift_integer(image: Image, dy: int, dx: int) -> Image:
         What stood at (y, x) stands at (y + dy, x + dx) afterwards.
     """
     out = np.zeros_like(image)
-    height, width = image.shape
-    if abs(dy) >= height or abs(dx) >= width:
-        return out
-    out[max(dy, 0) : height + min(dy, 0), max(dx, 0) : width + min(dx, 0)] = image[
-        max(-dy, 0) : height + min(-dy, 0), max(-dx, 0) : width + min(-dx, 0)
-    ]
+    add_shifted(out, image, dy, dx)
     return out
+
+
+def add_shifted(total: Image, image: Image, dy: int, dx: int) -> None:
+    """Add an image, moved by whole pixels as by :func:`shift_integer`, to another of its shape."""
+    height, width = image.shape
+    if abs(dy) < height and abs(dx) < width:
+        total[max(dy, 0) : height + min(dy, 0), max(dx, 0) : width + min(dx, 0)] += image[
+            max(-dy, 0) : height + min(-dy, 0), max(-dx, 0) : width + min(-dx, 0)
+        ]

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from migradetect.filters import estimate_noise, halved, typical
+from migradetect.filters import estimate_noise, typical
 
 __all__ = ["THUMB_PX", "FrameFacts", "fill_gaps", "measure_frame"]
 

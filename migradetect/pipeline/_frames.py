@@ -17,6 +17,7 @@ from migradetect.cells import measure_cells, segment_cells
 from migradetect.fibers import Beads, trace_fibers
 from migradetect.filters import (
     NoiseModel,
+    add_shifted,
     doubled,
     estimate_noise,
     gaussian,
@@ -24,7 +25,6 @@ from migradetect.filters import (
     local_background,
     quantile,
     remove_hot_pixels,
-    shift_integer,
     trimmed_mean,
     typical,
 )
@@ -334,7 +334,8 @@ class Window:
         # one block of memory, written in turn
         self._signal: Image | None = None
         self._is_open: NDArray[np.uint8] = np.empty((0, 0, 0), np.uint8)
-        self._half_variance: deque[Image] = deque(maxlen=self._size)
+        # noise variance and open share of each frame, at half the resolution
+        self._noise: deque[tuple[Image, Image]] = deque(maxlen=self._size)
 
     def push(self, frame: FrameData, signal: FrameSignal) -> None:
         """Add the next frame; the oldest falls out."""
@@ -343,7 +344,8 @@ class Window:
             self._is_open = np.empty(self._signal.shape, np.uint8)
         self._signal[frame.index % self._size] = signal.signal
         self._is_open[frame.index % self._size] = signal.is_open
-        self._half_variance.append(signal.half_variance)
+        is_open = signal.is_open[::2, ::2].astype(np.float32)
+        self._noise.append((signal.half_variance * is_open, is_open))
         self._frames.append(frame)
 
     def average(self, centre: int) -> tuple[FrameData, SpotImage]:
@@ -355,28 +357,24 @@ class Window:
         places = np.array([frame.index % self._size for frame in frames])
         drift = np.array([frame.drift_px for frame in frames])
         shifts = np.rint(np.asarray(middle.drift_px) - drift).astype(np.int64)
-        variance = self._mean_variance(near, places, shifts)
+        variance = self._mean_variance(near, shifts)
         # where the centre frame has a body the neighbours may still see the dish, but the spot is not seen *now*
         image = SpotImage(
-            *trimmed_mean(
-                self._signal, self._is_open, places, shifts, variance, self._is_open[centre % self._size]
-            )
+            *trimmed_mean(self._signal, self._is_open, places, shifts, variance, self._is_open[centre % self._size])
         )
         return middle, image
 
-    def _mean_variance(self, near: list[int], places: NDArray[Any], shifts: NDArray[np.int64]) -> Image:
+    def _mean_variance(self, near: list[int], shifts: NDArray[np.int64]) -> Image:
         """Registered mean over the open dish, shape (Y, X)."""
-        shape = self._is_open.shape[1:]
-        half = self._half_variance[near[0]].shape
+        half = self._noise[near[0]][0].shape
         total, share = np.zeros(half, np.float32), np.full(half, 1e-6, np.float32)
-        for k, place, (dy, dx) in zip(near, places, shifts, strict=True):
-            is_open = self._is_open[place, ::2, ::2].astype(np.float32)
-            shift = round(dy / 2), round(dx / 2)
-            total += shift_integer(self._half_variance[k] * is_open, *shift)
-            share += shift_integer(is_open, *shift)
+        for k, (dy, dx) in zip(near, shifts, strict=True):
+            for plane, out in zip(self._noise[k], (total, share), strict=True):
+                add_shifted(out, plane, round(dy / 2), round(dx / 2))
         total /= share
         # nowhere open: what is written there is never read, but must not be 0
-        return doubled(np.where(share < 0.5, np.float32(1), total), shape)
+        total[share < 0.5] = 1.0
+        return doubled(total, self._is_open.shape[1:])
 
 
 def detect(image: SpotImage, params: Params, calibration: Calibration, model: MovieModel) -> FrameResult:

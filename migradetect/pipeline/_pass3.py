@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import cv2
 import numpy as np
 import pandas as pd
 from numba import njit
@@ -124,7 +125,8 @@ def _one_frame(
         channels[role] = (image, doubled(own, movie.shape_yx))
         if role in model.roles:
             scale = np.float32(1 / model.empty_sigma[role])
-            signal += (image - np.float32(model.background[role])) * scale
+            signal = np.asarray(cv2.scaleAdd(image, float(scale), signal, dst=signal), np.float32)
+            signal -= np.float32(model.background[role]) * scale
             half_variance += own * scale**2
     variance = doubled(half_variance, movie.shape_yx)
     out = measure_sites(sites, signal, variance, weight, channels, drift_um, calibration, model.library)
