@@ -146,13 +146,12 @@ def estimate_shift(
 
 def _correlation(before: Image, after: Image, margin: int) -> Image:
     """Cross-correlation; shifts up to the margin do not meet the other side of the frame."""
-    shape = tuple(cv2.getOptimalDFTSize(n + margin) for n in before.shape)
-    spectra = []
-    for image in (after, before):
-        framed = np.zeros(shape, np.float32)
-        framed[: image.shape[0], : image.shape[1]] = image
-        spectra.append(cv2.dft(framed))
-    product = cv2.mulSpectrums(*spectra, 0, conjB=True)
+    rows, columns = (cv2.getOptimalDFTSize(n + margin) for n in before.shape)
+    one, other = (
+        cv2.dft(cv2.copyMakeBorder(image, 0, rows - image.shape[0], 0, columns - image.shape[1], cv2.BORDER_CONSTANT))
+        for image in (before, after)
+    )
+    product = cv2.mulSpectrums(other, one, 0, conjB=True)
     return np.asarray(cv2.dft(product, flags=cv2.DFT_INVERSE | cv2.DFT_SCALE), dtype=np.float32)
 
 
