@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import cv2
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -93,7 +94,9 @@ def drawn(labels: Labels, mask: Mask, height: Image, shape: tuple[int, ...]) -> 
     labels : ndarray of int32
     mask : ndarray of bool
     """
-    out, thick = _drawn(labels, mask, _signed(mask, height), shape[0], shape[1])
+    square = np.ones((3, 3), np.uint8)
+    near, whole = (change(mask.view(np.uint8), square) for change in (cv2.dilate, cv2.erode))
+    out, thick = _drawn(labels, near, whole, _signed(mask, height), shape[0], shape[1])
     return out, thick
 
 
@@ -112,27 +115,32 @@ def _signed(mask: Any, height: Any) -> Any:  # pragma: no cover (numba)
 
 
 @njit(cache=True, nogil=True)
-def _drawn(labels: Any, mask: Any, signed: Any, rows: int, columns: int) -> Any:  # pragma: no cover (numba)
-    """Labels and mask where the interpolated height is above 0."""
+def _drawn(
+    labels: Any, near: Any, whole: Any, signed: Any, rows: int, columns: int
+) -> Any:  # pragma: no cover (numba)
+    """Labels and mask where the interpolated height is above 0; it is wherever all around is of the mask."""
     out = np.zeros((rows, columns), np.int32)
     thick = np.zeros((rows, columns), np.bool_)
-    height, width = mask.shape
+    height, width = signed.shape
     down, across = height / rows, width / columns
+    left = np.ceil(np.arange(width + 1) / across - 1e-6).astype(np.int64)
     for i in range(height):
         top, bottom = int(np.ceil(i / down - 1e-6)), min(int(np.ceil((i + 1) / down - 1e-6)), rows)
         for j in range(width):
-            n_inside, label = 0, labels[i, j]
-            for y in range(max(i - 1, 0), min(i + 2, height)):
-                for x in range(max(j - 1, 0), min(j + 2, width)):
-                    n_inside += mask[y, x]
-                    if not mask[i, j]:
-                        label = max(label, labels[y, x])
-            if n_inside == 0:
+            if not near[i, j]:
                 continue
-            left, right = int(np.ceil(j / across - 1e-6)), min(int(np.ceil((j + 1) / across - 1e-6)), columns)
-            is_whole = n_inside == 9
+            label = labels[i, j]
+            if whole[i, j]:
+                for y in range(top, bottom):
+                    for x in range(left[j], left[j + 1]):
+                        out[y, x], thick[y, x] = label, True
+                continue
+            if label == 0 and signed[i, j] <= 0:
+                for y in range(max(i - 1, 0), min(i + 2, height)):
+                    for x in range(max(j - 1, 0), min(j + 2, width)):
+                        label = max(label, labels[y, x])
             for y in range(top, bottom):
-                for x in range(left, right):
-                    if is_whole or bilinear_at(signed, (y + 0.5) * down - 0.5, (x + 0.5) * across - 0.5) > 0:
+                for x in range(left[j], left[j + 1]):
+                    if bilinear_at(signed, (y + 0.5) * down - 0.5, (x + 0.5) * across - 0.5) > 0:
                         out[y, x], thick[y, x] = label, True
     return out, thick

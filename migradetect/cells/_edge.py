@@ -124,18 +124,16 @@ def _height(
 ) -> Any:  # pragma: no cover (numba)
     """Image over the level that parts body from dish, less 1."""
     out = np.empty(image.shape, np.float32)
-    down, across = floor.shape[0] / image.shape[0], floor.shape[1] / image.shape[1]
     for y in range(image.shape[0]):
         for x in range(image.shape[1]):
             if zone[y, x] != _NEAR:
                 out[y, x] = 1 if zone[y, x] == _DEEP else -1
                 continue
-            body = bilinear_at(inner, (y + 0.5) * step - 0.5, (x + 0.5) * step - 0.5)
-            dish = bilinear_at(outer, (y + 0.5) * step - 0.5, (x + 0.5) * step - 0.5)
+            v, u = (y + 0.5) * step - 0.5, (x + 0.5) * step - 0.5
+            body, dish = bilinear_at(inner, v, u), bilinear_at(outer, v, u)
             # where it is nearly as bright outside there is no edge yet: the body goes on
             dish *= min(max((0.75 * body - dish) / max(0.2 * body, 1e-6), 0.0), 1.0)
-            least = bilinear_at(floor, (y + 0.5) * down - 0.5, (x + 0.5) * across - 0.5)
-            level = max(dish + fraction * (body - dish), least)
+            level = max(dish + fraction * (body - dish), floor[y, x])
             out[y, x] = min(max(image[y, x] / max(level, 1e-6) - 1, -1.0), 1.0)
     return out
 

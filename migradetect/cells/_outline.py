@@ -68,13 +68,13 @@ def outline(
     # beads and fibers are no part of the level beside them
     low = grey_opening(image, middle.px(_THIN_UM / 2))
     mask = to_shape(start, middle.shape)
-    tip_px = middle.px(params.tip_um / 2)
+    tip_px, floor = middle.px(params.tip_um / 2), resize(least, middle.shape)
     for _ in range(_N_STEPS):
-        last, mask = mask, _open(Edge.of(low, mask, middle).height(image, least, _GROW_FRACTION) > 0, tip_px)
+        last, mask = mask, _open(Edge.of(low, mask, middle).height(image, floor, _GROW_FRACTION) > 0, tip_px)
         if np.count_nonzero(mask != last) <= _STEADY * np.count_nonzero(mask):
             break
     edge = Edge.of(low, mask, middle).on(grid)
-    height = edge.height(fine, least, params.edge_fraction)
+    height = edge.height(fine, floor if middle == grid else resize(least, grid.shape), params.edge_fraction)
     mask = height > 0
     _take_beads(mask, image, low, edge, middle, grid, params)
     core = _without_specks(_open(mask, grid.px(params.bead_um / 2)), grid, params)
