@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
-from scipy import fft
 
 from migradetect.calibration import Calibration
-from migradetect.filters import gaussian, masked_gaussian
+from migradetect.filters import gaussian
 from migradetect.params import RegistrationParams
 
 __all__ = ["anchored_detail", "estimate_shift"]
@@ -17,6 +19,20 @@ Image = NDArray[np.float32]
 
 #: Detail this close to a body is left out, um.
 _CLEAR_OF_CELLS_UM = 1.5
+#: Gaussian sigmas of the band of detail, um.
+_FINE_UM, _COARSE_UM = 0.15, 0.6
+#: Detail of this sigma, in pixels, still loses next to nothing to the grid: with the PSF on top of it, what lies beyond
+#: the grid's limit has less than 1 % of the power.
+_LEAST_SIGMA_PX = 0.55
+#: The scatter of the correlation is told over an area of this many times the height and the width of the frame.
+_SCATTER_WIDTH = 1.5
+#: Values on either side of a place from which the correlation is interpolated there.
+_LANCZOS = 8
+
+
+def _factor(calibration: Calibration) -> int:
+    """Pixels of the frame, along an axis, that one pixel of the detail stands for."""
+    return max(1, int(calibration.px(_FINE_UM) / _LEAST_SIGMA_PX))
 
 
 def anchored_detail(snr_image: Image, weight: Image, calibration: Calibration) -> Image:
@@ -33,16 +49,59 @@ def anchored_detail(snr_image: Image, weight: Image, calibration: Calibration) -
 
     Returns
     -------
-    ndarray, shape (Y, X)
-        Band-passed and compressed: one bright spot must not outvote a field of fibers.
+    ndarray, shape (Y // k, X // k)
+        Band-passed and compressed: one bright spot must not outvote a field of fibers. Where pixels are small, a grid
+        of k times the pixel size holds all of it; k depends on the pixel size alone.
     """
-    fine, coarse = max(calibration.px(0.15), 0.8), max(calibration.px(0.6), 2.4)
+    k = _factor(calibration)
+    shape = tuple(max(1, n // k) for n in snr_image.shape)
+    total, support, whole = _shrunk(snr_image, weight, k, *shape)
+    # shrinking by areas is itself a blur of variance (k^2 - 1) / 12
+    box = (k * k - 1) / 12
+    fine, coarse = (
+        float(np.sqrt(max(max(calibration.px(um), least) ** 2 - box, 0.0))) / k
+        for um, least in ((_FINE_UM, 0.8), (_COARSE_UM, 2.4))
+    )
     # the haze of a body and the spikes at its rear move with it, and one cell edge outweighs many fibers
-    radius = max(1, round(calibration.px(_CLEAR_OF_CELLS_UM)))
+    radius = max(1, round(calibration.px(_CLEAR_OF_CELLS_UM) / k))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
-    clear = cv2.erode((weight > 0).astype(np.uint8), kernel).astype(np.float32)
-    band = masked_gaussian(snr_image, weight, fine)[0] - masked_gaussian(snr_image, weight, coarse)[0]
-    return np.asarray(np.tanh(band / 4.0) * gaussian(clear, fine), dtype=np.float32)
+    clear = gaussian(cv2.erode(whole, kernel).astype(np.float32), fine)
+    band = _band(*(gaussian(image, sigma) for sigma in (fine, coarse) for image in (total, support)))
+    return np.asarray(np.tanh(band) * clear, dtype=np.float32)
+
+
+@njit(cache=True, nogil=True)
+def _shrunk(image: Any, weight: Any, k: int, rows: int, columns: int) -> Any:  # pragma: no cover (numba)
+    """Mean of image times weight and of weight over squares of k pixels, and which squares count wholly."""
+    total = np.empty((rows, columns), np.float32)
+    support = np.empty((rows, columns), np.float32)
+    whole = np.empty((rows, columns), np.uint8)
+    share = np.float32(1 / (k * k))
+    for i in range(rows):
+        for j in range(columns):
+            s, w, least = np.float32(0), np.float32(0), np.float32(1)
+            for y in range(i * k, i * k + k):
+                for x in range(j * k, j * k + k):
+                    v = weight[y, x]
+                    s += image[y, x] * v
+                    w += v
+                    least = min(least, v)
+            total[i, j], support[i, j], whole[i, j] = s * share, w * share, least > 0
+    return total, support, whole
+
+
+@njit(cache=True, nogil=True)
+def _band(fine: Any, fine_support: Any, coarse: Any, coarse_support: Any) -> Any:  # pragma: no cover (numba)
+    """A quarter of the difference of two weighted means; each is 0 where nothing is near."""
+    out = np.empty(fine.shape, np.float32)
+    least = np.float32(1e-3)
+    for y in range(fine.shape[0]):
+        for x in range(fine.shape[1]):
+            f, c = fine_support[y, x], coarse_support[y, x]
+            near = fine[y, x] / max(f, least) if f > least else np.float32(0)
+            around = coarse[y, x] / max(c, least) if c > least else np.float32(0)
+            out[y, x] = np.float32(0.25) * (near - around)
+    return out
 
 
 def estimate_shift(
@@ -52,7 +111,7 @@ def estimate_shift(
 
     Parameters
     ----------
-    before, after : ndarray, shape (Y, X)
+    before, after : ndarray, shape (Y // k, X // k)
         From :func:`anchored_detail`.
     params : RegistrationParams
         Largest jump believed, in um.
@@ -62,42 +121,69 @@ def estimate_shift(
     Returns
     -------
     dy_px, dx_px : float
-        What stood at (y, x) in `before` stands at (y + dy_px, x + dx_px) in `after`.
+        What stood at (y, x) in `before` stands at (y + dy_px, x + dx_px) in `after`; pixels of the recorded frame.
     confidence : float
         Height of the peak over the standard deviation of the correlation; below about 6 it is no more than noise, and
         the shift is reported as 0.
     """
-    shape = tuple(fft.next_fast_len(2 * n - n // 2, real=True) for n in before.shape)
-    spectrum = np.conj(fft.rfft2(before, shape)) * fft.rfft2(after, shape)
-    correlation = fft.irfft2(spectrum, shape)
-    reach = min(calibration.px(params.max_jump_um), min(before.shape) / 2)
-    rows, columns = (fft.fftfreq(n, 1 / n) for n in shape)
+    k = _factor(calibration)
+    reach = min(calibration.px(params.max_jump_um) / k, min(before.shape) / 2)
+    correlation = _correlation(before, after, int(np.ceil(reach)) + _LANCZOS)
+    rows, columns = (np.fft.fftfreq(n, 1 / n) for n in correlation.shape)
     # a mild preference for small shifts decides between repeats of a pattern of parallel fibers
     near = [np.flatnonzero(np.abs(axis) <= reach) for axis in (rows, columns)]
     far = np.hypot(rows[near[0], None], columns[None, near[1]])
     searched = np.where(far <= reach, correlation[np.ix_(*near)] * (1 - 0.15 * far / max(reach, 1)), -np.inf)
     best = np.unravel_index(int(np.argmax(searched)), far.shape)
     peak = int(near[0][best[0]]), int(near[1][best[1]])
-    spread = float(np.std(correlation))
+    spread = _scatter(correlation, before.shape)
     confidence = float(correlation[peak] / spread) if spread > 0 else 0.0
     if confidence < 6:
         return 0.0, 0.0, confidence
-    dy, dx = _summit(correlation, peak)
-    return float(rows[peak[0]] + dy), float(columns[peak[1]] + dx), confidence
+    dy, dx = _summit(correlation, peak, k)
+    return float(rows[peak[0]] * k + dy), float(columns[peak[1]] * k + dx), confidence
 
 
-def _summit(correlation: Image, peak: tuple[int, int]) -> tuple[float, float]:
-    """Offset of the top of the paraboloid through the 3 x 3 values around a peak, in pixels.
+def _correlation(before: Image, after: Image, margin: int) -> Image:
+    """Cross-correlation; shifts up to the margin do not meet the other side of the frame."""
+    rows, columns = (cv2.getOptimalDFTSize(n + margin) for n in before.shape)
+    one, other = (
+        cv2.dft(cv2.copyMakeBorder(image, 0, rows - image.shape[0], 0, columns - image.shape[1], cv2.BORDER_CONSTANT))
+        for image in (before, after)
+    )
+    product = cv2.mulSpectrums(other, one, 0, conjB=True)
+    return np.asarray(cv2.dft(product, flags=cv2.DFT_INVERSE | cv2.DFT_SCALE), dtype=np.float32)
 
-    Fibers make the peak a tilted ellipse, so the mixed term matters: a parabola along each axis is off by 0.1 px.
+
+def _scatter(correlation: Image, shape: tuple[int, ...]) -> float:
+    """Standard deviation of a correlation over an area that depends on the frame alone, not on the margin."""
+    mean, deviation = (float(value[0, 0]) for value in cv2.meanStdDev(correlation))
+    share = correlation.size / (_SCATTER_WIDTH**2 * shape[0] * shape[1])
+    # sum and sum of squares stay the same, however many pixels without correlation are around
+    return float(np.sqrt(max((deviation**2 + mean**2) * share - (mean * share) ** 2, 0.0)))
+
+
+def _summit(correlation: Image, peak: tuple[int, int], k: int) -> tuple[float, float]:
+    """Offset of the top of the paraboloid through the 3 x 3 values around a peak, in pixels of the frame.
+
+    Fibers make the peak a tilted ellipse, so the mixed term matters: a parabola along each axis is off by 0.1 px. A
+    correlation on a grid of `k` pixels is interpolated (Lanczos): over two of its own steps a peak is no paraboloid.
     """
-    yy, xx = np.mgrid[-1:2, -1:2]
-    values = correlation[(peak[0] + yy) % correlation.shape[0], (peak[1] + xx) % correlation.shape[1]].ravel()
-    y, x = yy.ravel().astype(float), xx.ravel().astype(float)
+    patch = np.arange(-_LANCZOS, _LANCZOS + 1)
+    own = correlation[np.ix_(*((p + patch) % n for p, n in zip(peak, correlation.shape, strict=True)))].astype(float)
+    if k == 1:
+        values, top = own[_LANCZOS - 1 : _LANCZOS + 2, _LANCZOS - 1 : _LANCZOS + 2], (0, 0)
+    else:
+        away = np.arange(-k, k + 1)[:, None] / k - patch
+        sinc = np.where(np.abs(away) < _LANCZOS, np.sinc(away) * np.sinc(away / _LANCZOS), 0)
+        dense = sinc @ own @ sinc.T
+        row, column = np.unravel_index(int(np.argmax(dense[1:-1, 1:-1])), (2 * k - 1, 2 * k - 1))
+        values, top = dense[row : row + 3, column : column + 3], (int(row) + 1 - k, int(column) + 1 - k)
+    y, x = (axis.ravel().astype(float) for axis in np.mgrid[-1:2, -1:2])
     design = np.stack([np.ones(9), y, x, y**2, x**2, y * x], axis=1)
-    k = np.linalg.lstsq(design, values.astype(float), rcond=None)[0]
-    hessian = np.array([[2 * k[3], k[5]], [k[5], 2 * k[4]]])
+    c = np.linalg.lstsq(design, values.ravel(), rcond=None)[0]
+    hessian = np.array([[2 * c[3], c[5]], [c[5], 2 * c[4]]])
     if np.linalg.eigvalsh(hessian).max() >= 0:
-        return 0.0, 0.0
-    offset = np.clip(-np.linalg.solve(hessian, k[1:3]), -0.7, 0.7)
-    return float(offset[0]), float(offset[1])
+        return float(top[0]), float(top[1])
+    offset = np.clip(-np.linalg.solve(hessian, c[1:3]), -0.7, 0.7)
+    return float(top[0] + offset[0]), float(top[1] + offset[1])

@@ -4,14 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import cv2
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from migradetect.filters import resize
 
-__all__ = ["Grid", "depth_um", "disc", "grey_opening", "nearest", "padded", "to_shape"]
+__all__ = [
+    "Grid",
+    "areas",
+    "ball",
+    "depth_um",
+    "disc",
+    "eroded",
+    "grey_opening",
+    "grown",
+    "nearest",
+    "padded",
+    "to_shape",
+]
 
 #: Pixels that still show the edge of a body, um.
 _LARGE_UM = 0.3
@@ -37,6 +51,13 @@ class Grid:
         rows, columns = (max(1, round(n / factor)) for n in shape)
         return cls((rows, columns), pixel_um * shape[0] / rows)
 
+    @classmethod
+    def shrunk(cls, shape: tuple[int, ...], pixel_um: float, wanted_um: float) -> Grid:
+        """Grid of a whole number of pixels, as near to `wanted_um` as can be: shrinking to it is fast and exact."""
+        factor = max(1, round(wanted_um / pixel_um))
+        rows, columns = (max(1, round(n / factor)) for n in shape)
+        return cls((rows, columns), pixel_um * shape[0] / rows)
+
     def halved(self) -> Grid:
         """Grid of twice the pixel size; the same where its pixels are large already."""
         if self.pixel_um > _LARGE_UM:
@@ -55,6 +76,24 @@ def disc(radius_px: float) -> NDArray[np.uint8]:
     r = int(np.ceil(max(radius_px, 1.0)))
     yy, xx = np.mgrid[-r : r + 1, -r : r + 1]
     return (yy**2 + xx**2 <= max(radius_px, 1.0) ** 2 + 0.25).astype(np.uint8)
+
+
+@cache
+def ball(radius_px: float) -> NDArray[np.uint8]:
+    """All places nearer than a radius."""
+    r = int(np.ceil(radius_px))
+    yy, xx = np.mgrid[-r : r + 1, -r : r + 1]
+    return (yy**2 + xx**2 < max(radius_px, 1e-3) ** 2).astype(np.uint8)
+
+
+def grown(mask: Mask, um: float, pixel_um: float) -> Mask:
+    """Mask and what lies nearer to it than a distance."""
+    return cv2.dilate(mask.view(np.uint8), ball(um / pixel_um)).view(np.bool_)
+
+
+def eroded(mask: Mask, um: float, pixel_um: float) -> Mask:
+    """What lies in a mask and no nearer to its outside than a distance; the border of the frame is no outside."""
+    return cv2.erode(mask.view(np.uint8), ball(um / pixel_um)).view(np.bool_)
 
 
 def grey_opening(image: Image, radius_px: float) -> Image:
@@ -78,10 +117,21 @@ def to_shape(mask: Mask, shape: tuple[int, ...]) -> Mask:
 
 def nearest(labels: Labels, shape: tuple[int, ...]) -> Labels:
     """Labels on another grid."""
-    small = cv2.resize(labels.astype(np.float32), (shape[1], shape[0]), interpolation=cv2.INTER_NEAREST)
-    return small.astype(np.int32)
+    # values are only moved, so that they may stand in for those of a type that OpenCV resizes
+    small = cv2.resize(labels.view(np.float32), (shape[1], shape[0]), interpolation=cv2.INTER_NEAREST)
+    return np.asarray(small, np.float32).view(np.int32)
 
 
 def padded(box: tuple[slice, ...], margin: int, shape: tuple[int, ...]) -> tuple[slice, ...]:
     """Box with a margin, within the image."""
     return tuple(slice(max(0, s.start - margin), min(n, s.stop + margin)) for s, n in zip(box, shape, strict=True))
+
+
+@njit(cache=True, nogil=True)
+def areas(labels: Any, n: int) -> Any:  # pragma: no cover (numba)
+    """Pixels of each of `n` labels, as numpy.bincount and without its copy."""
+    out = np.zeros(n, np.int64)
+    for y in range(labels.shape[0]):
+        for x in range(labels.shape[1]):
+            out[labels[y, x]] += 1
+    return out

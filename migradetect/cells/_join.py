@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
-from migradetect.cells._grid import Grid
+from migradetect.cells._grid import Grid, areas
 from migradetect.params import CellParams
 
 __all__ = ["NO_NECK", "contacts_of", "join", "summits_of"]
@@ -25,15 +28,30 @@ _NO_NECK_BEFORE = 0.75
 def contacts_of(pieces: Labels, depth: Image) -> Contacts:
     """Pairs of touching pieces, and the largest depth along their contact: half its width."""
     found: Contacts = {}
-    for one, other, low in (
-        (pieces[:-1], pieces[1:], np.minimum(depth[:-1], depth[1:])),
-        (pieces[:, :-1], pieces[:, 1:], np.minimum(depth[:, :-1], depth[:, 1:])),
-    ):
-        touch = (one != other) & (one > 0) & (other > 0)
-        for a, b, d in zip(one[touch].tolist(), other[touch].tolist(), low[touch].tolist(), strict=True):
-            pair = (a, b) if a < b else (b, a)
-            found[pair] = max(found.get(pair, 0.0), d)
+    one, other, low = _touches(pieces, depth)
+    for a, b, d in zip(one.tolist(), other.tolist(), low.tolist(), strict=True):
+        pair = (a, b) if a < b else (b, a)
+        found[pair] = max(found.get(pair, 0.0), d)
     return found
+
+
+@njit(cache=True, nogil=True)
+def _touches(pieces: Any, depth: Any) -> Any:  # pragma: no cover (numba)
+    """Neighbours below and to the right that are of another piece: both pieces, and the lesser depth."""
+    height, width = pieces.shape
+    one, other, low = [np.int32(0)], [np.int32(0)], [np.float32(0)]
+    for y in range(height):
+        for x in range(width):
+            a = pieces[y, x]
+            if a == 0:
+                continue
+            for k in range(2):
+                i, j = y + 1 - k, x + k
+                if i < height and j < width and pieces[i, j] != a and pieces[i, j] > 0:
+                    one.append(a)
+                    other.append(pieces[i, j])
+                    low.append(min(depth[y, x], depth[i, j]))
+    return np.array(one[1:]), np.array(other[1:]), np.array(low[1:])
 
 
 def summits_of(pieces: Labels, depth: Image, n: int) -> NDArray[np.float64]:
@@ -71,7 +89,7 @@ def join(pieces: Labels, depth: Image, names: Names, grid: Grid, params: CellPar
     n = names.size
     joined, names = np.arange(n), names.copy()
     summit = summits_of(pieces, depth, n)
-    area = np.asarray(np.bincount(pieces.ravel(), minlength=n) * grid.pixel_um**2, np.float64)
+    area = np.asarray(areas(pieces, n) * grid.pixel_um**2, np.float64)
     contacts = contacts_of(pieces, depth)
     while True:
         ranked = [(_urge(pair, saddle, summit, area, names, params), pair) for pair, saddle in contacts.items()]

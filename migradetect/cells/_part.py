@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 from skimage.segmentation import watershed
 
-from migradetect.cells._grid import Grid, depth_um, disc
+from migradetect.cells._grid import Grid, areas, depth_um, disc
 from migradetect.cells._join import NO_NECK, contacts_of, join, summits_of
 from migradetect.filters import gaussian
 from migradetect.params import CellParams
@@ -51,7 +54,7 @@ def part(mask: Mask, before: Labels | None, image: Image, grid: Grid, params: Ce
     depth = depth_um(mask, grid.pixel_um)
     depth = gaussian(depth, 1.0)
     markers, names = _markers(depth, mask, before, grid)
-    pieces = watershed(-depth, markers, mask=mask).astype(np.int32)
+    pieces = _flood(-depth, markers, mask)
     pieces, names = join(pieces, depth, names, grid, params)
     if not contacts_of(pieces, depth):
         return _rest(pieces, mask)
@@ -59,6 +62,39 @@ def part(mask: Mask, before: Labels | None, image: Image, grid: Grid, params: Ce
     pieces = _move_cuts(pieces, mask, slope, grid)
     pieces = _judge(pieces, depth, slope, names, params)
     return _rest(pieces, mask)
+
+
+def _flood(landscape: Image, markers: Labels, mask: Mask) -> Labels:
+    """Watershed from markers within a mask; only where a connected part of it holds several is there anything to do."""
+    n, parts = cv2.connectedComponents(mask.view(np.uint8), connectivity=4)
+    least, most, top, bottom, left, right = _marked(parts, markers, n)
+    lut = np.where(least == most, most, 0).astype(np.int32)
+    lut[0] = 0
+    out: Labels = lut[parts]
+    for one in np.flatnonzero(least[1:] < most[1:]) + 1:
+        box = slice(top[one], bottom[one] + 1), slice(left[one], right[one] + 1)
+        own = parts[box] == one
+        out[box][own] = watershed(landscape[box], np.where(own, markers[box], 0), mask=own)[own]
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _marked(parts: Any, markers: Any, n: int) -> Any:  # pragma: no cover (numba)
+    """Least and largest marker in each part, most 0 where there is none, and its box."""
+    height, width = parts.shape
+    least, most = np.full(n, np.iinfo(np.int32).max, np.int32), np.zeros(n, np.int32)
+    top, bottom, left, right = np.full(n, height), np.zeros(n, np.int64), np.full(n, width), np.zeros(n, np.int64)
+    for y in range(height):
+        for x in range(width):
+            one = parts[y, x]
+            if one == 0:
+                continue
+            top[one], bottom[one] = min(top[one], y), max(bottom[one], y)
+            left[one], right[one] = min(left[one], x), max(right[one], x)
+            marker = markers[y, x]
+            if marker > 0:
+                least[one], most[one] = min(least[one], marker), max(most[one], marker)
+    return least, most, top, bottom, left, right
 
 
 def _markers(depth: Image, mask: Mask, before: Labels | None, grid: Grid) -> tuple[Labels, NDArray[np.int64]]:
@@ -77,8 +113,7 @@ def _markers(depth: Image, mask: Mask, before: Labels | None, grid: Grid) -> tup
     first = int(codes.size == 0 or codes[0] != 0)
     markers[summits] = numbers + first
     names = np.concatenate([np.zeros(first, np.int64), codes % size])
-    area = np.bincount(before.ravel(), minlength=int(before.max()) + 1)
-    overlap = np.bincount(inside.ravel(), minlength=area.size)
+    area, overlap = areas(before, size), areas(inside, size)
     extra: list[int] = []
     for one in range(1, area.size):
         # a cell that is mostly still there, and has no middle of its own any more
@@ -117,11 +152,12 @@ def _move_cuts(pieces: Labels, mask: Mask, slope: Image, grid: Grid) -> Labels:
     away = _cut_distance(pieces) * grid.pixel_um
     markers = np.where(away > _CUT_REACH_UM, pieces, 0).astype(np.int32)
     # a piece that lies wholly within reach keeps its middle
-    for lost in np.setdiff1d(np.unique(pieces), np.unique(markers)):
+    n = int(pieces.max()) + 1
+    for lost in np.flatnonzero((areas(pieces, n) > 0) & (areas(markers, n) == 0)):
         own = pieces == lost
         markers[own & (away >= 0.8 * away[own].max())] = lost
     landscape = slope + 1.5 * np.clip(1 - away / _CUT_REACH_UM, 0, 1)
-    return watershed(landscape, markers, mask=mask & (pieces > 0)).astype(np.int32)
+    return _flood(landscape, markers, mask & (pieces > 0))
 
 
 def _judge(pieces: Labels, depth: Image, slope: Image, names: NDArray[np.int64], params: CellParams) -> Labels:
@@ -161,10 +197,9 @@ def _edge_along(pieces: Labels, a: int, b: int, slope: Image) -> float:
 
 def _rest(pieces: Labels, mask: Mask) -> Labels:
     """Number the pieces; bodies too thin for a middle are pieces of their own."""
-    out = np.zeros(mask.shape, np.int32)
-    present = np.unique(pieces[pieces > 0])
     lut = np.zeros(int(pieces.max()) + 1, np.int32)
+    present = np.flatnonzero(areas(pieces, lut.size)[1:]) + 1
     lut[present] = np.arange(1, present.size + 1)
-    out[pieces > 0] = lut[pieces[pieces > 0]]
+    out = lut[pieces]
     _, more = cv2.connectedComponents((mask & (pieces == 0)).astype(np.uint8), connectivity=4)
     return np.where(more > 0, more + present.size, out).astype(np.int32)

@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 from scipy import ndimage as ndi
 
 from migradetect.calibration import Calibration
-from migradetect.cells._grid import Grid, depth_um, disc, grey_opening, nearest, padded, to_shape
+from migradetect.cells._drawn import drawn, regional, spread
+from migradetect.cells._edge import Edge
+from migradetect.cells._grid import Grid, disc, eroded, grey_opening, nearest, padded, to_shape
 from migradetect.cells._outline import outline
 from migradetect.cells._part import part
 from migradetect.filters import gaussian, quantile, resize
@@ -22,7 +24,7 @@ Mask = NDArray[np.bool_]
 
 #: Pixel size at which bodies are found, and at which their outlines are drawn.
 _COARSE_UM = 0.4
-_FINE_UM = 0.14
+_FINE_UM = 0.22
 
 
 def segment_cells(
@@ -50,30 +52,30 @@ def segment_cells(
         that are too small to count.
     """
     shape = signal.shape
-    coarse = Grid.of(shape, calibration.pixel_size_um, _COARSE_UM)
-    fine = Grid.of(shape, calibration.pixel_size_um, _FINE_UM)
-    small = _smooth(signal, calibration.pixel_size_um, coarse, params.smoothing_um)
+    pixel_um = calibration.pixel_size_um
+    coarse = Grid.of(shape, pixel_um, _COARSE_UM)
+    fine = Grid.shrunk(shape, pixel_um, _FINE_UM)
+    shrunk = resize(signal, fine.shape) if fine.shape != shape else signal
+    small = _smooth(shrunk, fine, pixel_um, coarse, params.smoothing_um)
     opened = grey_opening(small, coarse.px(params.opening_um))
     regions, least, body_level = _find(small, opened, coarse, params)
     if not regions.any():
         return np.zeros(shape, np.int32), np.zeros(shape, bool)
-    sharp = _smooth(signal, calibration.pixel_size_um, fine, _needed_blur_um(body_level, calibration))
-    mask, contrast = outline(sharp, regions, least, fine, params)
-    mask = _bodies(mask, contrast, fine, params)
+    sharp = _smooth(shrunk, fine, pixel_um, fine, _needed_blur_um(body_level, calibration))
+    # what was shrunk already is coarse enough for the steps towards the outline
+    middle = fine if fine.shape != shape else fine.halved()
+    mask, height, edge = outline(sharp, regions, least, fine, middle, params)
+    mask = _bodies(mask, edge, fine, params)
     mask = _fill(mask, sharp, fine, params)
     before = None if previous is None else nearest(previous, coarse.shape)
     parts = part(to_shape(mask, coarse.shape), before, small, coarse, params)
-    labels = _spread(parts, mask, fine)
-    labels = _choose(labels, fine, params)
-    if fine.shape != shape:
-        mask = to_shape(mask, shape)
-        labels = np.where(mask, nearest(labels, shape), 0).astype(np.int32)
-    return labels, mask
+    labels = _choose(spread(parts, mask, _COARSE_UM / fine.pixel_um), fine, params)
+    return (labels, mask) if fine.shape == shape else drawn(labels, mask, height, shape)
 
 
-def _smooth(signal: Image, pixel_um: float, grid: Grid, sigma_um: float) -> Image:
-    """Signal on a grid, blurred in all by `sigma_um`; shrinking by areas is a part of that."""
-    shrunk = resize(signal, grid.shape) if grid.shape != signal.shape else signal
+def _smooth(image: Image, own: Grid, pixel_um: float, grid: Grid, sigma_um: float) -> Image:
+    """Image on another grid than its own, blurred in all by `sigma_um`; shrinking by areas is a part of that."""
+    shrunk = resize(image, grid.shape) if grid.shape != own.shape else image
     box = (grid.pixel_um**2 - pixel_um**2) / 12
     return gaussian(shrunk, grid.px(float(np.sqrt(max(sigma_um**2 - box, 0)))))
 
@@ -102,28 +104,25 @@ def _find(small: Image, opened: Image, grid: Grid, params: CellParams) -> tuple[
     return regions, least, quantile(opened[regions], 0.25)
 
 
-def _bodies(mask: Mask, contrast: Image, grid: Grid, params: CellParams) -> Mask:
+def _bodies(mask: Mask, edge: Edge, grid: Grid, params: CellParams) -> Mask:
     """Regions as thick and large as a body and with an edge around them: haze has none."""
-    n, regions = cv2.connectedComponents(mask.astype(np.uint8), connectivity=4)
-    depth = depth_um(mask, grid.pixel_um)
-    area = np.bincount(regions.ravel(), minlength=n) * grid.pixel_um**2
-    is_thick = np.bincount(regions[depth > params.opening_um], minlength=n) > 0
-    rim = (depth > 0) & (depth < 1.5 * grid.pixel_um)
-    own = regions[rim]
-    height = np.bincount(own, contrast[rim], minlength=n) / np.maximum(np.bincount(own, minlength=n), 1)
-    kept = is_thick & (area > np.pi * (1.5 * params.opening_um) ** 2) & (height > params.edge_contrast)
+    n, regions = cv2.connectedComponents(mask.view(np.uint8), connectivity=4)
+    deep = eroded(mask, params.opening_um + 1e-6, grid.pixel_um)
+    area, is_thick, height = regional(regions, deep, edge.inner, edge.outer, edge.step, n)
+    kept = is_thick & (area * grid.pixel_um**2 > np.pi * (1.5 * params.opening_um) ** 2)
+    kept &= height > params.edge_contrast
     kept[0] = False
-    return np.asarray(kept[regions])
+    return mask if kept[1:].all() else np.asarray(kept[regions])
 
 
 def _fill(mask: Mask, fine: Image, grid: Grid, params: CellParams) -> Mask:
     """Fill holes that are not dark: of a nucleus or vacuole the light above and below remains, of the dish nothing."""
-    framed = cv2.copyMakeBorder(mask.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
+    framed = cv2.copyMakeBorder(mask.view(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=0)
     cv2.floodFill(framed, None, (0, 0), 1)
     inside = framed[1:-1, 1:-1] == 0
     if not inside.any():
         return mask
-    _, holes = cv2.connectedComponents(inside.astype(np.uint8), connectivity=4)
+    _, holes = cv2.connectedComponents(inside.view(np.uint8), connectivity=4)
     out = mask.copy()
     for one, box in enumerate(ndi.find_objects(holes), start=1):
         window = padded(box, 3, mask.shape)
@@ -133,15 +132,6 @@ def _fill(mask: Mask, fine: Image, grid: Grid, params: CellParams) -> Mask:
         if is_tiny or np.median(fine[window][hole]) > params.hole_fraction * np.median(fine[window][ring]):
             out[window] |= hole
     return out
-
-
-def _spread(parts: Labels, mask: Mask, grid: Grid) -> Labels:
-    """Labels of the coarse grid on the fine one."""
-    raw = nearest(parts, grid.shape)
-    # the fine mask reaches past the coarse one by less than a coarse pixel
-    grown = cv2.dilate(raw.astype(np.float32), disc(_COARSE_UM / grid.pixel_um)).astype(np.int32)
-    raw = np.where(raw > 0, raw, grown)
-    return np.where(mask, raw, 0).astype(np.int32)
 
 
 def _choose(labels: Labels, grid: Grid, params: CellParams) -> Labels:

@@ -5,6 +5,7 @@ import pytest
 from drawn_shapes import draw_disc, draw_line, draw_round
 from numpy.typing import NDArray
 from scipy import ndimage as ndi
+from skimage.measure import regionprops_table
 
 from migradetect.calibration import Calibration
 from migradetect.cells import measure_cells, segment_cells
@@ -280,3 +281,35 @@ def test_no_cells_give_an_empty_table_with_every_column() -> None:
     table = measure_cells(np.zeros(SHAPE, np.int32), {"wga": np.ones(SHAPE, np.float32)}, CALIBRATION)
     assert table.empty
     assert {"label", "area_um2", "mean_wga", "touches_border"} <= set(table.columns)
+
+
+def test_measures_are_those_of_scikit_image() -> None:
+    rng = np.random.default_rng(4)
+    # ragged bodies that touch each other and the border, single pixels, a ring, a square, and a label left out
+    smooth = ndi.gaussian_filter(rng.standard_normal(SHAPE), 6.0)
+    labels = np.where(np.abs(smooth) > 0.02, 1 + np.digitize(smooth, [-0.06, 0.0, 0.06]), 0).astype(np.int32)
+    labels[rng.random(SHAPE) < 0.003] = 9
+    labels[30:61, 30:61] = 6
+    labels[draw_disc(SHAPE, 150, 100, 30) & ~draw_disc(SHAPE, 150, 100, 20)] = 7
+    image = rng.standard_normal(SHAPE).astype(np.float32)
+    table = measure_cells(labels, {"wga": image}, Calibration(1.0, 60.0))
+    names = ("label", "centroid", "area", "perimeter", "eccentricity", "orientation", "intensity_mean", "bbox")
+    expected = regionprops_table(labels, image, properties=names)
+    assert len(table) >= 6, "test invalid"
+    pairs = {
+        "label": "label",
+        "y_um": "centroid-0",
+        "x_um": "centroid-1",
+        "area_um2": "area",
+        "perimeter_um": "perimeter",
+        "eccentricity": "eccentricity",
+        "mean_wga": "intensity_mean",
+    }
+    for ours, theirs in pairs.items():
+        np.testing.assert_allclose(table[ours], expected[theirs], rtol=1e-6, atol=1e-6, err_msg=ours)
+    # an axis has no sign
+    np.testing.assert_allclose(np.cos(2 * (table["orientation_rad"] - expected["orientation"])), 1, atol=1e-9)
+    inner = [expected[f"bbox-{k}"] for k in range(4)]
+    touches = (inner[0] == 0) | (inner[1] == 0) | (inner[2] == SHAPE[0]) | (inner[3] == SHAPE[1])
+    assert table["touches_border"].tolist() == touches.tolist()
+    assert 0 < touches.sum() < touches.size, "test invalid"
