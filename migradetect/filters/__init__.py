@@ -8,9 +8,10 @@ doi:10.1109/CVPR.1993.341081): the edge of a masked body then makes no response 
 from migradetect.filters._average import trimmed_mean
 from migradetect.filters._background import local_background, remove_hot_pixels
 from migradetect.filters._interpolate import bilinear
+from migradetect.filters._line_filter import LineFilter
 from migradetect.filters._line_widths import line_widths_um
 from migradetect.filters._linear import gaussian, masked_gaussian, resize, shift_integer
-from migradetect.filters._lines import along_lines, line_response
+from migradetect.filters._lines import along_lines, line_filter, line_response
 from migradetect.filters._nearest import nearest_label
 from migradetect.filters._noise import NoiseModel, estimate_noise
 from migradetect.filters._quantile import quantile
@@ -18,12 +19,14 @@ from migradetect.filters._scale_space import BlobScales, blob_responses
 
 __all__ = [
     "BlobScales",
+    "LineFilter",
     "NoiseModel",
     "along_lines",
     "bilinear",
     "blob_responses",
     "estimate_noise",
     "gaussian",
+    "line_filter",
     "line_response",
     "line_widths_um",
     "local_background",
