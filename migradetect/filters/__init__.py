@@ -8,9 +8,10 @@ doi:10.1109/CVPR.1993.341081): the edge of a masked body then makes no response 
 from migradetect.filters._average import trimmed_mean
 from migradetect.filters._background import local_background, remove_hot_pixels
 from migradetect.filters._interpolate import bilinear, sample
+from migradetect.filters._line_filter import LineFilter
 from migradetect.filters._line_widths import line_widths_um
 from migradetect.filters._linear import add_shifted, doubled, gaussian, halved, masked_gaussian, resize, shift_integer
-from migradetect.filters._lines import along_lines, line_response
+from migradetect.filters._lines import along_lines, line_filter, line_response
 from migradetect.filters._nearest import nearest_label
 from migradetect.filters._noise import NoiseModel, estimate_noise
 from migradetect.filters._quantile import quantile, typical
@@ -19,6 +20,7 @@ from migradetect.filters._scale_space import BlobOctave, BlobScales, blob_octave
 __all__ = [
     "BlobOctave",
     "BlobScales",
+    "LineFilter",
     "NoiseModel",
     "add_shifted",
     "along_lines",
@@ -28,6 +30,7 @@ __all__ = [
     "estimate_noise",
     "gaussian",
     "halved",
+    "line_filter",
     "line_response",
     "line_widths_um",
     "local_background",
