@@ -13,12 +13,11 @@ from functools import cached_property
 import cv2
 import numpy as np
 import pandas as pd
-from numba import njit
 from numpy.typing import NDArray
 
 from migradetect.bead_network import LOWEST_LOG_ODDS, bead_log_odds, bead_patches, load_network
 from migradetect.calibration import Calibration
-from migradetect.filters import BlobOctave, BlobScales, blob_octaves
+from migradetect.filters import BlobScales, blob_maxima
 from migradetect.glance import is_worth_a_look
 from migradetect.params import SpotParams
 from migradetect.profiles import ProfileLibrary, fit_profiles, radial_profiles
@@ -32,8 +31,6 @@ Image = NDArray[np.float32]
 _NESTED = 1.5
 #: Maxima need neighbours: this much is added around the image.
 _PAD_PX = 3
-#: Offsets of the 3 x 3 pixels around one.
-_THREE = (np.repeat([-1, 0, 1], 3), np.tile([-1, 0, 1], 3))
 #: Columns of a spot table, all float64 but `frame`.
 SPOT_COLUMNS = (
     "y_px",
@@ -124,7 +121,7 @@ def find_spots(
     )
     # beyond the border nothing counts, so that what is cut by it is found as well
     snr = image.snr
-    found = _all_maxima(blob_octaves(_padded(snr), _padded(image.weight), scales), scales, params.min_snr)
+    found = blob_maxima(_padded(snr), _padded(image.weight), scales, params.min_snr)
     if not len(found):
         return pd.DataFrame({name: pd.Series(dtype=float) for name in SPOT_COLUMNS})
     n_cut = max(0, len(found) - params.max_per_frame)
@@ -185,93 +182,6 @@ def _padded(plane: Image) -> Image:
     return np.asarray(out, dtype=np.float32)
 
 
-def _all_maxima(octaves: list[BlobOctave], scales: BlobScales, min_snr: float) -> NDArray[np.float64]:
-    """Rows of (scale, y, x, contrast, roundness), in the order of the scales, of the maxima over place and scale."""
-    planes = [(octave.step, plane) for octave in octaves for plane in octave.responses]
-    none = (1, np.empty((0, 0), np.float32))
-    rows = []
-    for number, (step, plane) in enumerate(planes):
-        finer, below = planes[number - 1] if number else none
-        coarser, above = planes[number + 1] if number + 1 < len(planes) else none
-        least = np.float32(min_snr) * scales.noise[number]
-        # neighbouring scales lie on the same grid, or on that of the next octave
-        found = _maxima(plane, below, finer < step, above, coarser > step, least)
-        found[:, 0] += number
-        found[:, 1:3] *= step
-        rows.append(found)
-    table = np.concatenate(rows)
-    return np.column_stack([table, _roundness(octaves, table)])
-
-
-@njit(cache=True, nogil=True)
-def _at(plane: Image, is_finer: bool, is_coarser: bool, y: int, x: int) -> float:  # pragma: no cover (numba)
-    """Value at a pixel on a plane of the same grid, of one twice as fine, or of one half as fine."""
-    if is_finer:
-        return plane[min(2 * y, plane.shape[0] - 1), min(2 * x, plane.shape[1] - 1)]
-    if not is_coarser:
-        return plane[y, x]
-    # between two or four pixels of the coarser grid
-    top, left = y // 2, x // 2
-    bottom, right = min((y + 1) // 2, plane.shape[0] - 1), min((x + 1) // 2, plane.shape[1] - 1)
-    return 0.25 * (plane[top, left] + plane[top, right] + plane[bottom, left] + plane[bottom, right])
-
-
-@njit(cache=True, nogil=True)
-def _is_higher(
-    v: float, plane: Image, is_finer: bool, is_coarser: bool, y: int, x: int, ties: bool
-) -> bool:  # pragma: no cover (numba)
-    """No pixel of the 3 x 3 on a neighbouring scale is higher; nor as high, if `ties`."""
-    if plane.size == 0:
-        return True
-    for dy in range(-1, 2):
-        for dx in range(-1, 2):
-            w = _at(plane, is_finer, is_coarser, y + dy, x + dx)
-            if w > v or (ties and w == v):
-                return False
-    return True
-
-
-@njit(cache=True, nogil=True)
-def _summit(before: float, middle: float, after: float) -> float:  # pragma: no cover (numba)
-    """Place of the top of a parabola through three values one step apart, -0.5 to 0.5."""
-    bend = before - 2 * middle + after
-    return min(0.5, max(-0.5, 0.5 * (before - after) / bend)) if bend < 0 else 0.0
-
-
-@njit(cache=True, nogil=True)
-def _maxima(
-    plane: Image, below: Image, below_is_finer: bool, above: Image, above_is_coarser: bool, least: float
-) -> NDArray[np.float64]:  # pragma: no cover (numba)
-    """Rows of (scale, y, x, response), sub-step by parabolas, of the maxima over place and scale above a threshold.
-
-    Of equal neighbours the first is the maximum, so that a flat top has one. Scales count from this one; `below` and
-    `above` are its neighbours, without pixels where there is none.
-    """
-    height, width = plane.shape
-    out = []
-    for y in range(2, height - 2):
-        up, row, down = plane[y - 1], plane[y], plane[y + 1]
-        for x in range(2, width - 2):
-            v = row[x]
-            if v < least or v <= row[x - 1] or v < row[x + 1]:
-                continue
-            if v <= up[x - 1] or v <= up[x] or v <= up[x + 1] or v < down[x - 1] or v < down[x] or v < down[x + 1]:
-                continue
-            if not _is_higher(v, below, below_is_finer, False, y, x, True):
-                continue
-            if not _is_higher(v, above, False, above_is_coarser, y, x, False):
-                continue
-            aside = 0.0
-            if below.size and above.size:
-                fine, coarse = _at(below, below_is_finer, False, y, x), _at(above, False, above_is_coarser, y, x)
-                aside = _summit(fine, v, coarse)
-            out.append((aside, y + _summit(up[x], v, down[x]), x + _summit(row[x - 1], v, row[x + 1]), float(v)))
-    result = np.empty((len(out), 4))
-    for i, row_of in enumerate(out):
-        result[i, 0], result[i, 1], result[i, 2], result[i, 3] = row_of
-    return result
-
-
 def _sigma_at(found: NDArray[np.float64], scales: BlobScales) -> NDArray[np.float64]:
     """Gaussian sigma of a Laplacian at each (fractional) scale, px; shape (N,)."""
     # a difference of Gaussians s, k s stands for a Laplacian at about s sqrt(k)
@@ -322,27 +232,3 @@ def _nesting(
                 ratio = float(np.clip(np.log(contrast[j] / contrast[i]), -3, 3))
                 contains[i], inside[j] = max(contains[i], ratio), max(inside[j], -ratio)
     return inside, contains
-
-
-def _roundness(octaves: list[BlobOctave], found: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Curvature along over curvature across at each maximum, at its own scale: 0 on a line, 1 on a disc."""
-    scale = np.rint(found[:, 0]).astype(int)
-    around = np.ones((len(found), 3, 3))
-    for octave in octaves:
-        for k, (total, support) in enumerate(zip(octave.total, octave.support, strict=True), start=octave.first):
-            own = np.flatnonzero(scale == k)
-            # sub-step places may lie half a step beyond the grid
-            middle = [np.rint(found[own, 1 + axis] / octave.step).astype(int) for axis in (0, 1)]
-            y, x = (np.clip(middle[i], 1, total.shape[i] - 2)[:, None] + _THREE[i] for i in (0, 1))
-            near = np.maximum(support[y, x], np.float32(1e-3))
-            around[own] = (total[y, x] / near).reshape(-1, 3, 3)
-
-    def at(dy: int, dx: int) -> NDArray[np.float64]:
-        return around[:, 1 + dy, 1 + dx]
-
-    yy = at(-1, 0) - 2 * at(0, 0) + at(1, 0)
-    xx = at(0, -1) - 2 * at(0, 0) + at(0, 1)
-    xy = 0.25 * (at(1, 1) - at(1, -1) - at(-1, 1) + at(-1, -1))
-    mean, root = 0.5 * (xx + yy), np.hypot(0.5 * (xx - yy), xy)
-    across, along = -(mean - root), -(mean + root)
-    return np.where(across > 0, along / np.maximum(across, 1e-9), 0.0)

@@ -115,9 +115,7 @@ def _signed(mask: Any, height: Any) -> Any:  # pragma: no cover (numba)
 
 
 @njit(cache=True, nogil=True)
-def _drawn(
-    labels: Any, near: Any, whole: Any, signed: Any, rows: int, columns: int
-) -> Any:  # pragma: no cover (numba)
+def _drawn(labels: Any, near: Any, whole: Any, signed: Any, rows: int, columns: int) -> Any:  # pragma: no cover (numba)
     """Labels and mask where the interpolated height is above 0; it is wherever all around is of the mask."""
     out = np.zeros((rows, columns), np.int32)
     thick = np.zeros((rows, columns), np.bool_)

@@ -7,6 +7,7 @@ doi:10.1109/CVPR.1993.341081): the edge of a masked body then makes no response 
 
 from migradetect.filters._average import trimmed_mean
 from migradetect.filters._background import local_background, remove_hot_pixels
+from migradetect.filters._blobs import blob_maxima, blob_responses
 from migradetect.filters._interpolate import bilinear, sample
 from migradetect.filters._line_filter import LineFilter
 from migradetect.filters._line_widths import line_widths_um
@@ -15,17 +16,17 @@ from migradetect.filters._lines import along_lines, line_filter, line_response
 from migradetect.filters._nearest import nearest_label
 from migradetect.filters._noise import NoiseModel, estimate_noise
 from migradetect.filters._quantile import quantile, typical
-from migradetect.filters._scale_space import BlobOctave, BlobScales, blob_octaves
+from migradetect.filters._scale_space import BlobScales
 
 __all__ = [
-    "BlobOctave",
     "BlobScales",
     "LineFilter",
     "NoiseModel",
     "add_shifted",
     "along_lines",
     "bilinear",
-    "blob_octaves",
+    "blob_maxima",
+    "blob_responses",
     "doubled",
     "estimate_noise",
     "gaussian",

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from migradetect.filters import estimate_noise, typical
+from migradetect.filters import estimate_noise, halved, typical
 
 __all__ = ["THUMB_PX", "FrameFacts", "fill_gaps", "measure_frame"]
 
@@ -66,7 +66,7 @@ def measure_frame(image: Image) -> FrameFacts:
     FrameFacts
     """
     # the sum of the magnitudes is small only if all are; it costs a tenth of looking at each
-    is_clean = float(np.abs(image).sum(dtype=np.float64)) < _LARGEST
+    is_clean = cv2.norm(image, cv2.NORM_L1) < _LARGEST
     n_bad = 0 if is_clean else int(image.size - np.count_nonzero(_is_count(image)))
     if n_bad == image.size:
         return FrameFacts(
@@ -76,15 +76,19 @@ def measure_frame(image: Image) -> FrameFacts:
     low, high, _, _ = cv2.minMaxLoc(image)
     level = typical(image)
     # detail at half the resolution: cheaper, and what is blurred beyond use is blurred there too
-    half = cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) if min(image.shape) >= 16 else image
+    half = halved(image) if min(image.shape) >= 16 else image
     band = cv2.absdiff(cv2.GaussianBlur(half, (0, 0), 0.7), cv2.GaussianBlur(half, (0, 0), 1.6))
     noise = typical(band) / 0.6745
     over = np.maximum(band - 4 * noise, 0)
     contrast = typical(image, 0.995) - level
-    thumb = np.asarray(cv2.resize(image, (THUMB_PX, THUMB_PX), interpolation=cv2.INTER_AREA), dtype=np.float32)
+    # small pictures of the whole are made from one of moderate size
+    small = half
+    while min(small.shape) > 4 * THUMB_PX:
+        small = halved(small)
+    thumb = np.asarray(cv2.resize(small, (THUMB_PX, THUMB_PX), interpolation=cv2.INTER_AREA), dtype=np.float32)
     # averages over 16 x 16 pixels hold hardly any noise; nothing is darker than an empty field, so where much is, it is
     # not empty
-    coarse = cv2.resize(image, tuple(max(1, n // 16) for n in image.shape[::-1]), interpolation=cv2.INTER_AREA)
+    coarse = cv2.resize(half, tuple(max(1, n // 16) for n in image.shape[::-1]), interpolation=cv2.INTER_AREA)
     spread = float(np.median(coarse) - coarse.min())
     return FrameFacts(
         n_bad,

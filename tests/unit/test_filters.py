@@ -12,7 +12,8 @@ from migradetect.filters import (
     BlobScales,
     NoiseModel,
     along_lines,
-    blob_octaves,
+    blob_maxima,
+    blob_responses,
     doubled,
     estimate_noise,
     gaussian,
@@ -238,17 +239,11 @@ def test_nearest_label_without_labels_and_without_places() -> None:
 # --- scale space
 
 
-def responses_of(image: Image, weight: Image, scales: BlobScales) -> list[tuple[int, Image]]:
-    """Step of the grid and response of each scale."""
-    octaves = blob_octaves(image, weight, scales)
-    return [(octave.step, response) for octave in octaves for response in octave.responses]
-
-
 def test_noise_of_the_blob_response_is_what_the_scales_say() -> None:
     scales = BlobScales.for_diameters(3.0, 9.0, 1.0)
     spreads = []
     for seed in range(3):
-        found = responses_of(white(seed, (256, 256)), ones((256, 256)), scales)
+        found = blob_responses(white(seed, (256, 256)), ones((256, 256)), scales)
         inside = [response[25 // step : -25 // step, 25 // step : -25 // step] for step, response in found]
         spreads.append([part.std() / noise for part, noise in zip(inside, scales.noise, strict=True)])
     np.testing.assert_allclose(np.mean(spreads, axis=0), 1.0, atol=0.06)
@@ -259,7 +254,7 @@ def test_mask_does_not_raise_the_noise_of_the_blob_response() -> None:
     weight[:, ::4] = 0
     weight[100:150, 100:150] = 0
     scales = BlobScales.for_diameters(3.0, 6.0, 1.0)
-    found = responses_of(white(4, (256, 256)) * weight, weight, scales)
+    found = blob_responses(white(4, (256, 256)) * weight, weight, scales)
     for (step, response), noise in zip(found, scales.noise, strict=True):
         assert response[25 // step : -25 // step, 25 // step : -25 // step].std() < 1.1 * noise
         assert np.abs(response[115 // step : 135 // step, 115 // step : 135 // step]).max() < 1e-3
@@ -276,7 +271,7 @@ def test_octaves_are_what_differences_of_gaussians_at_full_resolution_are() -> N
         total, support = (ndi.gaussian_filter(plane.astype(float), sigma, truncate=6) for plane in (image, weight))
         return total / np.maximum(support, 1e-3), support
 
-    found = responses_of(image, weight, scales)
+    found = blob_responses(image, weight, scales)
     assert {step for step, _ in found} == {1, 2, 4, 8}
     # at the border all go on as mirrored, but about places up to a pixel of the coarse grid apart
     is_inside = np.zeros((201, 190), bool)
@@ -294,7 +289,7 @@ def test_disc_answers_most_at_its_own_scale_also_on_a_line(diameter: float, line
     image = ndi.gaussian_filter(draw_disc((96, 96), 48, 48, diameter / 2).astype(np.float32), 1.0)
     image = image + line * draw_line((96, 96), (48, -5), (48, 101), 1.0)
     scales = BlobScales.for_diameters(3.0, 18.0, 1.0)
-    found = responses_of(np.asarray(image, np.float32), ones((96, 96)), scales)
+    found = blob_responses(np.asarray(image, np.float32), ones((96, 96)), scales)
     # Laplacian scale of a difference of Gaussians; the response of a disc peaks at R / sqrt(2)
     best = scales.sigmas_px[int(np.argmax([response[48 // step, 48 // step] for step, response in found]))] * 1.12
     assert 0.8 < best / np.hypot(diameter / 2 / np.sqrt(2), 1.0) < 1.25
@@ -415,7 +410,7 @@ def test_filters_do_not_change_their_inputs() -> None:
     local_background(image, weight, halved(ones()), 15.0)
     remove_hot_pixels(image, halved(ones()))
     estimate_noise([image])
-    blob_octaves(image, weight, BlobScales.for_diameters(3.0, 6.0, 1.0))
+    blob_maxima(image, weight, BlobScales.for_diameters(3.0, 6.0, 1.0), 4.0)
     response, crest, angle = line_response(image, weight, 1.5, 7)
     line_widths_um(image, response, crest, angle, 0.14)
     shift_integer(image, 3, -2)
