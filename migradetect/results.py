@@ -56,7 +56,7 @@ class LabelStack:
 
         # few labels need few bytes; level 1: label images are mostly flat, so more effort buys nothing
         dtype = np.min_scalar_type(int(plane.max(initial=0)))
-        packed = zstd_encode(np.ascontiguousarray(plane, dtype=dtype), level=1)
+        packed = zstd_encode(np.ascontiguousarray(plane, dtype=dtype).tobytes(), level=1)
         try:
             start = self._file.seek(0, 2)
             self._file.write(packed)

@@ -141,8 +141,8 @@ def local_background(image: Image, weight: Image, half_variance: Image, scale_px
         background = gaussian(np.minimum(values, background + 2 * spread) * weights, sigma) * scale
     inside = values[weights > 0]
     start = quantile(inside) if inside.size else 0.0
-    background = np.where(support > _LEAST_SUPPORT, background, start).astype(np.float32)
-    return _grown(background, factor, image.shape)
+    background = np.where(support > _LEAST_SUPPORT, background, start)
+    return _grown(np.asarray(background, np.float32), factor, image.shape)
 
 
 def _blocks(image: Image, factor: int) -> Image:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numba import njit
@@ -56,16 +57,17 @@ class _Planes:
     def of(cls, total: Image, support: Image | None, sigmas_px: NDArray[np.float64]) -> _Planes:
         """Scales from the first on, each Gaussian made from the one before; sigmas in pixels of this grid."""
         totals, supports = [total], None if support is None else [support]
-        for fine, coarse in zip(sigmas_px[:-1], sigmas_px[1:], strict=True):
+        for fine, coarse in pairwise(sigmas_px):
             more = float(np.sqrt(coarse**2 - fine**2))
             totals.append(gaussian(totals[-1], more))
             if supports is not None:
                 supports.append(gaussian(supports[-1], more))
         if supports is None:
-            responses = [fine - coarse for fine, coarse in zip(totals[:-1], totals[1:], strict=True)]
+            responses = [fine - coarse for fine, coarse in pairwise(totals)]
         else:
-            pairs = list(zip(totals, supports, strict=True))
-            responses = [_difference(*one, *other) for one, other in zip(pairs[:-1], pairs[1:], strict=True)]
+            responses = [
+                _difference(totals[k], supports[k], totals[k + 1], supports[k + 1]) for k in range(len(totals) - 1)
+            ]
         return cls(totals, supports, responses)
 
 

@@ -20,7 +20,7 @@ from migradetect.pipeline._assemble import (
     nothing_to_see,
 )
 from migradetect.pipeline._collect import Clock, collect_sites
-from migradetect.pipeline._frames import fit_movie_model
+from migradetect.pipeline._fit_model import fit_movie_model
 from migradetect.pipeline._pass1 import run_pass1
 from migradetect.pipeline._pass2 import run_pass2
 from migradetect.pipeline._pass3 import accepted_sites, run_pass3

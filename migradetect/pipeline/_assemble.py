@@ -14,7 +14,7 @@ from migradetect._version import __version__
 from migradetect.frame_quality import Quality
 from migradetect.movie import Movie
 from migradetect.params import Params
-from migradetect.pipeline._frames import MovieModel
+from migradetect.pipeline._model import MovieModel
 from migradetect.pipeline._pass1 import Pass1
 from migradetect.pipeline._pass2 import Pass2, with_speeds
 from migradetect.pipeline._usable import Timeline

@@ -13,7 +13,10 @@ from migradetect.fibers import line_strength, measure_fibers
 from migradetect.filters import nearest_label, sample
 from migradetect.movie import Movie
 from migradetect.params import Params
-from migradetect.pipeline._frames import FrameData, FrameResult, MovieModel, Window, detect, prepare_frame
+from migradetect.pipeline._detect import FrameResult, detect
+from migradetect.pipeline._frames import FrameData, prepare_frame
+from migradetect.pipeline._model import MovieModel
+from migradetect.pipeline._window import Window
 from migradetect.results import LabelStack
 from migradetect.spots import SpotImage
 

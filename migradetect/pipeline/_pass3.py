@@ -15,7 +15,8 @@ from migradetect.filters import doubled, nearest_label
 from migradetect.movie import Movie
 from migradetect.params import Params
 from migradetect.photometry import Sites, measure_covered, measure_sites, settle_shape
-from migradetect.pipeline._frames import MovieModel, clean_frame, outside_bodies
+from migradetect.pipeline._frames import clean_frame, outside_bodies
+from migradetect.pipeline._model import MovieModel
 from migradetect.pipeline._pass1 import Pass1
 from migradetect.pipeline._pass2 import Pass2, accepted_candidates
 from migradetect.results import LabelStack

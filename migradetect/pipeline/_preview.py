@@ -12,9 +12,11 @@ from migradetect.errors import AxesError
 from migradetect.fibers import measure_fibers
 from migradetect.movie import Movie
 from migradetect.params import Params
-from migradetect.pipeline._frames import Window, detect, fit_movie_model, prepare_frame
+from migradetect.pipeline._detect import detect
+from migradetect.pipeline._fit_model import fit_movie_model
 from migradetect.pipeline._pass1 import place_spots
 from migradetect.pipeline._pass2 import judge_sites, link_coloured
+from migradetect.pipeline._window import averaged
 
 __all__ = ["FramePreview", "preview"]
 
@@ -61,13 +63,7 @@ def preview(movie: Movie, params: Params, frame: int) -> FramePreview:
     if not 0 <= frame < movie.n_frames:
         raise AxesError(f"{movie.movie_id}: expected a frame from 0 to {movie.n_frames - 1}, got {frame}")
     model = fit_movie_model(movie, params)
-    half = params.preprocess.average_frames
-    window = Window(half)
-    before = None
-    for index in range(max(0, frame - half), min(movie.n_frames, frame + half + 1)):
-        before, signal = prepare_frame(movie, index, params, model, before)
-        window.push(before, signal)
-    middle, image = window.average(frame)
+    middle, image = averaged(movie, frame, params.preprocess.average_frames, params, model)
     found = detect(image, params, movie.calibration, model)
     fibers = measure_fibers(found.fibers, found.ridge, middle.cells, movie.calibration)
     spots = place_spots(found, middle, fibers, movie.calibration)

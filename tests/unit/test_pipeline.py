@@ -13,7 +13,7 @@ from migradetect.movie import Movie
 from migradetect.params import JudgeParams, Params, SpotParams
 from migradetect.pipeline import analyze, preview
 from migradetect.pipeline._assemble import draw_migrasomes
-from migradetect.pipeline._frames import fit_movie_model
+from migradetect.pipeline._fit_model import fit_movie_model
 from migradetect.results import LABEL_NAMES, MOVIE_TABLES, Results
 from migradetect.synthetic import Simulation, simulate
 from migradetect.tables import validate_table

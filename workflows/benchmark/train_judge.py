@@ -4,12 +4,12 @@
 
 Simulates movies of the ``random`` condition, a few of each named one, some of the second simulator, and single images
 of both, links their candidates, labels each by the truth, and fits: a small network on the surroundings of each
-candidate; small trees for which candidates it is asked at all; gradient-boosted trees for single spots, which tell where along a track a bead stands; and trees for the
-stretches that follow. What is shipped, ``beads.npz``, ``glance.npz``,
-``spots.npz`` and ``judge.npz`` in ``migradetect/data``, holds
-number arrays only: nothing in it can be executed. Seeds from 50000 on are for training; the benchmarks use others.
-What is printed for the second simulator comes from models that were fitted on movies of the first one alone. The
-candidates of each movie are kept, so that a run that was stopped goes on. It needs the extra ``train`` (scikit-learn,
+candidate; small trees for which candidates it is asked at all; gradient-boosted trees for single spots, which tell
+where along a track a bead stands; and trees for the stretches that follow. What is shipped, ``beads.npz``,
+``glance.npz``, ``spots.npz`` and ``judge.npz`` in ``migradetect/data``, holds number arrays only: nothing in it can be
+executed. Seeds from 50000 on are for training; the benchmarks use others. What is printed for the second simulator
+comes from models that were fitted on movies of the first one alone. The candidates of each movie are kept, so that a
+run that was stopped goes on. It needs the extra ``train`` (scikit-learn,
 PyTorch).
 """
 
@@ -130,7 +130,7 @@ def candidates_of(condition: str, seed: int, n_frames: int, folder: Path) -> Non
 
     from migradetect.bead_network import bead_patches
     from migradetect.params import Params
-    from migradetect.pipeline._frames import fit_movie_model
+    from migradetect.pipeline._fit_model import fit_movie_model
     from migradetect.pipeline._pass1 import run_pass1
     from migradetect.pipeline._pass2 import link_candidates, site_gaps
 

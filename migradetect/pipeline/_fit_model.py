@@ -1,0 +1,98 @@
+"""Noise and PSF of a movie, from a handful of its frames."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from migradetect.filters import estimate_noise
+from migradetect.movie import DETECTION_ROLES, FrameSource, Movie
+from migradetect.params import Params
+from migradetect.pipeline._bowl import empty_level
+from migradetect.pipeline._model import MovieModel
+from migradetect.pipeline._psf import fiber_widths_um, psf_from_widths, usual_psf_um
+from migradetect.pipeline._window import averaged
+from migradetect.profiles import ProfileLibrary
+
+__all__ = ["fit_movie_model"]
+
+#: Relative error of a PSF that needs no better look, and of one that counts as measured.
+_CLEAR_PSF, _MEASURED_PSF = 0.02, 0.15
+#: Edge of the part of a frame in which fibers are measured: a larger one would tell no more.
+_PART_PX = 1024
+#: Place of that part in each frame, as a share of what is left of its rows and columns: the corners and the middle.
+_PARTS = ((0.5, 0.5), (0.0, 0.0), (1.0, 1.0), (0.0, 1.0), (1.0, 0.0))
+
+
+def fit_movie_model(movie: Movie, params: Params) -> MovieModel:
+    """Noise and PSF from a handful of frames spread over the movie.
+
+    Parameters
+    ----------
+    movie : Movie
+        Any number of frames.
+    params : Params
+        `optics` may give the PSF.
+
+    Returns
+    -------
+    MovieModel
+    """
+    roles = tuple(role for role in movie.roles if role in DETECTION_ROLES)
+    indices = sorted({round(i * (movie.n_frames - 1) / 4) for i in range(5)})
+    noise, sigma, level = {}, {}, {}
+    for role in movie.roles:
+        images = [movie.frame(i, role) for i in indices]
+        noise[role] = estimate_noise(images)
+        level[role] = float(np.median([empty_level(image) for image in images]))
+        sigma[role] = float(np.sqrt(noise[role].variance(np.full((1, 1), level[role], np.float32))[0, 0]))
+    pixel = movie.calibration.pixel_size_um
+    psf = params.optics.psf_fwhm_um / 2.3548 if params.optics.psf_fwhm_um else usual_psf_um(pixel)
+    model = MovieModel(roles, noise, sigma, level, psf, False, ProfileLibrary.build(pixel, psf))
+    if not params.optics.psf_fwhm_um:
+        psf, error = _psf_on_fibers(movie, indices, 0, params, model)
+        if error > _CLEAR_PSF and movie.n_frames > 1:
+            # fibers too dim to be read in one frame are read in the average of registered ones
+            psf, error = _psf_on_fibers(movie, indices, 2, params, model)
+        model = replace(
+            model, psf_sigma_um=psf, is_psf_measured=error < _MEASURED_PSF, library=ProfileLibrary.build(pixel, psf)
+        )
+    return model
+
+
+def _psf_on_fibers(
+    movie: Movie, indices: list[int], half: int, params: Params, model: MovieModel
+) -> tuple[float, float]:
+    pixel = movie.calibration.pixel_size_um
+    parts = [_part_of(movie, *_PARTS[k % len(_PARTS)]) for k in range(len(indices))]
+    widths = [
+        fiber_widths_um(averaged(part, i, half, params, model)[1], i, pixel)
+        for part, i in zip(parts, indices, strict=True)
+    ]
+    sigma, error = (np.concatenate([pair[k] for pair in widths]) for k in (0, 1))
+    return psf_from_widths(sigma, error, pixel)
+
+
+@dataclass(frozen=True)
+class _PartSource:
+    """Planes of a part of the field."""
+
+    source: FrameSource
+    box: tuple[slice, slice]
+
+    def read(self, frame: int, channel: int) -> NDArray[Any]:
+        """Plane of one frame and channel, shape (Y, X) of the part."""
+        return self.source.read(frame, channel)[self.box]
+
+
+def _part_of(movie: Movie, down: float, right: float) -> Movie:
+    """A part of a large field as a movie of its own; a small field as it is."""
+    size = [min(n, _PART_PX) for n in movie.shape_yx]
+    if tuple(size) == movie.shape_yx:
+        return movie
+    start = [round(share * (n - m)) for share, n, m in zip((down, right), movie.shape_yx, size, strict=True)]
+    box = slice(start[0], start[0] + size[0]), slice(start[1], start[1] + size[1])
+    return replace(movie, height=size[0], width=size[1], source=_PartSource(movie.source, box))

@@ -1,0 +1,86 @@
+"""A window of registered frames and their average."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+from numpy.typing import NDArray
+
+from migradetect.filters import add_shifted, doubled, trimmed_mean
+from migradetect.movie import Movie
+from migradetect.params import Params
+from migradetect.pipeline._frames import FrameData, FrameSignal, prepare_frame
+from migradetect.pipeline._model import MovieModel
+from migradetect.spots import SpotImage
+
+__all__ = ["Window", "averaged"]
+
+Image = NDArray[np.float32]
+
+
+class Window:
+    """The frames within reach of a centre one, and their registered average.
+
+    Averaging comes before any maximum or threshold: what is anchored adds up, noise averages out. The extremes are left
+    out, so that a filopodium that sweeps past leaves no mark.
+    """
+
+    def __init__(self, half_width: int) -> None:
+        self.half_width = half_width
+        self._size = 2 * half_width + 1
+        self._frames: deque[FrameData] = deque(maxlen=self._size)
+        # one block of memory, written in turn
+        self._signal: Image | None = None
+        self._is_open: NDArray[np.uint8] = np.empty((0, 0, 0), np.uint8)
+        # noise variance and open share of each frame, at half the resolution
+        self._noise: deque[tuple[Image, Image]] = deque(maxlen=self._size)
+
+    def push(self, frame: FrameData, signal: FrameSignal) -> None:
+        """Add the next frame; the oldest falls out."""
+        if self._signal is None:
+            self._signal = np.empty((self._size, *signal.signal.shape), np.float32)
+            self._is_open = np.empty(self._signal.shape, np.uint8)
+        self._signal[frame.index % self._size] = signal.signal
+        self._is_open[frame.index % self._size] = signal.is_open
+        is_open = signal.is_open[::2, ::2].astype(np.float32)
+        self._noise.append((signal.half_variance * is_open, is_open))
+        self._frames.append(frame)
+
+    def average(self, centre: int) -> tuple[FrameData, SpotImage]:
+        """Frame `centre` and the trimmed mean of all frames within reach of it, in its coordinates."""
+        assert self._signal is not None
+        middle = next(frame for frame in self._frames if frame.index == centre)
+        near = [k for k, frame in enumerate(self._frames) if abs(frame.index - centre) <= self.half_width]
+        frames = [self._frames[k] for k in near]
+        places = np.array([frame.index % self._size for frame in frames])
+        drift = np.array([frame.drift_px for frame in frames])
+        shifts = np.rint(np.asarray(middle.drift_px) - drift).astype(np.int64)
+        variance = self._mean_variance(near, shifts)
+        # where the centre frame has a body the neighbours may still see the dish, but the spot is not seen *now*
+        image = SpotImage(
+            *trimmed_mean(self._signal, self._is_open, places, shifts, variance, self._is_open[centre % self._size])
+        )
+        return middle, image
+
+    def _mean_variance(self, near: list[int], shifts: NDArray[np.int64]) -> Image:
+        """Registered mean over the open dish, shape (Y, X)."""
+        half = self._noise[near[0]][0].shape
+        total, share = np.zeros(half, np.float32), np.full(half, 1e-6, np.float32)
+        for k, (dy, dx) in zip(near, shifts, strict=True):
+            for plane, out in zip(self._noise[k], (total, share), strict=True):
+                add_shifted(out, plane, round(dy / 2), round(dx / 2))
+        total /= share
+        # nowhere open: what is written there is never read, but must not be 0
+        total[share < 0.5] = 1.0
+        return doubled(total, self._is_open.shape[1:])
+
+
+def averaged(movie: Movie, index: int, half: int, params: Params, model: MovieModel) -> tuple[FrameData, SpotImage]:
+    """One frame averaged with `half` registered neighbours on either side."""
+    window = Window(half)
+    before = None
+    for one in range(max(0, index - half), min(movie.n_frames, index + half + 1)):
+        before, signal = prepare_frame(movie, one, params, model, before)
+        window.push(before, signal)
+    return window.average(index)
