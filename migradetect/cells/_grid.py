@@ -81,7 +81,7 @@ def disc(radius_px: float) -> NDArray[np.uint8]:
 @cache
 def ball(radius_px: float) -> NDArray[np.uint8]:
     """All places nearer than a radius."""
-    r = int(np.ceil(radius_px))
+    r = max(int(np.ceil(radius_px)) - 1, 0)
     yy, xx = np.mgrid[-r : r + 1, -r : r + 1]
     return (yy**2 + xx**2 < max(radius_px, 1e-3) ** 2).astype(np.uint8)
 

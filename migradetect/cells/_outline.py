@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from migradetect.cells._edge import Edge, levels_at, masked_level
+from migradetect.cells._edge import Edge, levels_at, masked_level, summits_in
 from migradetect.cells._grid import Grid, areas, depth_um, disc, eroded, grey_opening, grown, to_shape
 from migradetect.filters import gaussian, quantile, resize
 from migradetect.params import CellParams
@@ -96,21 +96,21 @@ def _take_beads(mask: Mask, image: Image, low: Image, edge: Edge, middle: Grid, 
     if not plain.any():
         return
     smooth = gaussian(image, middle.px(_SPOT_SIGMA_UM))
-    excess = smooth - gaussian(image, middle.px(3 * _SPOT_SIGMA_UM))
-    summit = np.asarray(cv2.dilate(smooth, disc(middle.px(_SPOT_REACH_UM))), np.float32)
+    wide = gaussian(image, middle.px(3 * _SPOT_SIGMA_UM))
     beyond = small & (cv2.erode(plain.view(np.uint8), disc(1.0), borderValue=1) == 0)
-    y, x = np.nonzero(beyond & (smooth >= summit))
-    # texture and noise of the bodies themselves say which spots mean something
-    usual = 1.4826 * quantile(np.abs(excess[::2][plain[::2]])) if plain[::2].any() else 0.0
+    y, x = summits_in(beyond, smooth, disc(middle.px(_SPOT_REACH_UM)))
+    # texture and noise of the bodies themselves say which spots mean something; a sample of their pixels will do
+    sample = plain[::2, ::2]
+    usual = 1.4826 * quantile(np.abs((smooth[::2, ::2] - wide[::2, ::2])[sample])) if sample.any() else 0.0
     scale = grid.shape[0] / middle.shape[0]
     inner = levels_at(edge.inner, y, x, edge.step * scale)
-    level, step = masked_level(low, plain, middle)
-    beside = levels_at(level, y, x, step)
     value = smooth[y, x]
-    found = (inner > 0) & (value > params.bead_contrast * inner) & (value > beside)
-    found &= excess[y, x] > _SPOT_EXCESS * inner + 4 * usual
+    found = (inner > 0) & (value > params.bead_contrast * inner)
+    found &= value - wide[y, x] > _SPOT_EXCESS * inner + 4 * usual
     if not found.any():
         return
+    level, step = masked_level(low, plain, middle)
+    found &= value > levels_at(level, y, x, step)
     # the nearest dish lies on the far side of a bead: at its radius
     depth = depth_um(small, 1.0)
     out = np.zeros(mask.shape, np.uint8)
