@@ -24,6 +24,7 @@ __all__ = [
     "grown",
     "nearest",
     "padded",
+    "relabelled",
     "to_shape",
 ]
 
@@ -134,4 +135,14 @@ def areas(labels: Any, n: int) -> Any:  # pragma: no cover (numba)
     for y in range(labels.shape[0]):
         for x in range(labels.shape[1]):
             out[labels[y, x]] += 1
+    return out
+
+
+@njit(cache=True, nogil=True)
+def relabelled(labels: Any, lut: Any) -> Any:  # pragma: no cover (numba)
+    """New label, or whatever the table holds, of each pixel."""
+    out = np.empty(labels.shape, lut.dtype)
+    for y in range(labels.shape[0]):
+        for x in range(labels.shape[1]):
+            out[y, x] = lut[labels[y, x]]
     return out

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from migradetect.cells._edge import Edge, levels_at, masked_level, summits_in
-from migradetect.cells._grid import Grid, areas, depth_um, disc, eroded, grey_opening, grown, to_shape
+from migradetect.cells._grid import Grid, areas, depth_um, disc, eroded, grey_opening, grown, relabelled, to_shape
 from migradetect.filters import gaussian, quantile, resize
 from migradetect.params import CellParams
 
@@ -67,18 +67,33 @@ def outline(
     image = fine if middle == grid else resize(fine, middle.shape)
     # beads and fibers are no part of the level beside them
     low = grey_opening(image, middle.px(_THIN_UM / 2))
-    mask = to_shape(start, middle.shape)
-    tip_px, floor = middle.px(params.tip_um / 2), resize(least, middle.shape)
-    for _ in range(_N_STEPS):
-        last, mask = mask, _open(Edge.of(low, mask, middle).height(image, floor, _GROW_FRACTION) > 0, tip_px)
-        if np.count_nonzero(mask != last) <= _STEADY * np.count_nonzero(mask):
-            break
+    floor = resize(least, middle.shape)
+    rough = middle.halved()
+    mask = to_shape(start, rough.shape)
+    if rough != middle:
+        images = (resize(one, rough.shape) for one in (image, low, floor))
+        mask = _grown_to_edge(mask, *images, rough, params, _N_STEPS - 1)
+        mask = _grown_to_edge(to_shape(mask, middle.shape), image, low, floor, middle, params, 1)
+    else:
+        mask = _grown_to_edge(mask, image, low, floor, middle, params, _N_STEPS)
     edge = Edge.of(low, mask, middle).on(grid)
     height = edge.height(fine, floor if middle == grid else resize(least, grid.shape), params.edge_fraction)
     mask = height > 0
     _take_beads(mask, image, low, edge, middle, grid, params)
     core = _without_specks(_open(mask, grid.px(params.bead_um / 2)), grid, params)
     return core | _restored(mask, core, fine, edge, grid, params), height, edge
+
+
+def _grown_to_edge(
+    mask: Mask, image: Image, low: Image, floor: Image, grid: Grid, params: CellParams, n_steps: int
+) -> Mask:
+    """Mask after some steps towards the edge, or as many as change anything."""
+    for _ in range(n_steps):
+        height = Edge.of(low, mask, grid).height(image, floor, _GROW_FRACTION)
+        last, mask = mask, _open(height > 0, grid.px(params.tip_um / 2))
+        if np.count_nonzero(mask != last) <= _STEADY * np.count_nonzero(mask):
+            break
+    return mask
 
 
 def _open(mask: Mask, radius_px: float) -> Mask:
@@ -127,7 +142,7 @@ def _without_specks(core: Mask, grid: Grid, params: CellParams) -> Mask:
     n, parts = cv2.connectedComponents(core.view(np.uint8), connectivity=4)
     kept = areas(parts, n) * grid.pixel_um**2 > np.pi * params.opening_um**2
     kept[0] = False
-    return core if kept[1:].all() else kept[parts]
+    return core if kept[1:].all() else np.asarray(relabelled(parts, kept))
 
 
 def _restored(mask: Mask, core: Mask, fine: Image, edge: Edge, grid: Grid, params: CellParams) -> Mask:

@@ -10,7 +10,7 @@ from numba import njit
 from numpy.typing import NDArray
 from skimage.segmentation import watershed
 
-from migradetect.cells._grid import Grid, areas, depth_um, disc
+from migradetect.cells._grid import Grid, areas, depth_um, disc, relabelled
 from migradetect.cells._join import NO_NECK, contacts_of, join, summits_of
 from migradetect.filters import gaussian, quantile
 from migradetect.params import CellParams
@@ -56,7 +56,7 @@ def part(mask: Mask, before: Labels | None, image: Image, grid: Grid, params: Ce
     n, bodies = cv2.connectedComponents(mask.view(np.uint8), connectivity=4)
     least, most, boxes = _marked(bodies, markers, n)
     # most bodies lie apart, with one middle or none: there is nothing to part
-    out: Labels = np.where(least == most, most, 0).astype(np.int32)[bodies]
+    out: Labels = relabelled(bodies, np.where(least == most, most, 0).astype(np.int32))
     slope = None
     for one in np.flatnonzero(least < most):
         box = slice(boxes[one, 0], boxes[one, 1] + 1), slice(boxes[one, 2], boxes[one, 3] + 1)
@@ -212,6 +212,9 @@ def _rest(pieces: Labels, mask: Mask) -> Labels:
     lut = np.zeros(int(pieces.max()) + 1, np.int32)
     present = np.flatnonzero(areas(pieces, lut.size)[1:]) + 1
     lut[present] = np.arange(1, present.size + 1)
-    out = lut[pieces]
-    _, more = cv2.connectedComponents((mask & (pieces == 0)).astype(np.uint8), connectivity=4)
+    out: Labels = relabelled(pieces, lut)
+    left = mask & (out == 0)
+    if not left.any():
+        return out
+    _, more = cv2.connectedComponents(left.view(np.uint8), connectivity=4)
     return np.where(more > 0, more + present.size, out).astype(np.int32)
