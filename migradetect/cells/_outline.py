@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from migradetect.cells._edge import Edge, levels_at, masked_level, summits_in
+from migradetect.cells._edge import Edge, band_levels, levels_at, summits_in
 from migradetect.cells._grid import Grid, areas, depth_um, disc, eroded, grey_opening, grown, relabelled, to_shape
 from migradetect.filters import gaussian, quantile, resize
 from migradetect.params import CellParams
@@ -71,8 +71,8 @@ def outline(
     rough = middle.halved()
     mask = to_shape(start, rough.shape)
     if rough != middle:
-        images = (resize(one, rough.shape) for one in (image, low, floor))
-        mask = _grown_to_edge(mask, *images, rough, params, _N_STEPS - 1)
+        small, smooth, least_there = (resize(one, rough.shape) for one in (image, low, floor))
+        mask = _grown_to_edge(mask, small, smooth, least_there, rough, params, _N_STEPS - 1)
         mask = _grown_to_edge(to_shape(mask, middle.shape), image, low, floor, middle, params, 1)
     else:
         mask = _grown_to_edge(mask, image, low, floor, middle, params, _N_STEPS)
@@ -124,13 +124,15 @@ def _take_beads(mask: Mask, image: Image, low: Image, edge: Edge, middle: Grid, 
     found &= value - wide[y, x] > _SPOT_EXCESS * inner + 4 * usual
     if not found.any():
         return
-    level, step = masked_level(low, plain, middle)
-    found &= value > levels_at(level, y, x, step)
-    # the nearest dish lies on the far side of a bead: at its radius
-    depth = depth_um(small, 1.0)
+    beside, _, step = band_levels(low, plain, np.zeros_like(plain), middle)
+    found &= value > levels_at(beside, y, x, step)
     out = np.zeros(mask.shape, np.uint8)
-    for row, column in zip(y[found], x[found], strict=True):
-        radius = (depth[row, column] + 0.5) * scale
+    reach = int(np.ceil(middle.px(_BEAD_REACH_UM / 2))) + 1
+    for row, column in zip(y[found].tolist(), x[found].tolist(), strict=True):
+        # the nearest dish lies on the far side of a bead: at its radius
+        top, left = max(row - reach, 0), max(column - reach, 0)
+        depth = depth_um(small[top : row + reach + 1, left : column + reach + 1], 1.0)[row - top, column - left]
+        radius = (float(depth) + 0.5) * scale
         centre = (round((column + 0.5) * scale - 0.5), round((row + 0.5) * scale - 0.5))
         if radius * grid.pixel_um < _BEAD_REACH_UM / 2:
             cv2.circle(out, centre, max(1, round(radius)), 1, -1)
