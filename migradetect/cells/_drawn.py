@@ -96,7 +96,9 @@ def drawn(labels: Labels, mask: Mask, height: Image, shape: tuple[int, ...]) -> 
     """
     square = np.ones((3, 3), np.uint8)
     near, whole = (change(mask.view(np.uint8), square) for change in (cv2.dilate, cv2.erode))
-    out, thick = _drawn(labels, near, whole, _signed(mask, height), shape[0], shape[1])
+    # numpy leaves pages of zeros alone until they are written to; most of a frame has no body
+    out, thick = np.zeros(shape, np.int32), np.zeros(shape, np.bool_)
+    _draw(labels, near, whole, _signed(mask, height), out, thick)
     return out, thick
 
 
@@ -115,11 +117,10 @@ def _signed(mask: Any, height: Any) -> Any:  # pragma: no cover (numba)
 
 
 @njit(cache=True, nogil=True)
-def _drawn(labels: Any, near: Any, whole: Any, signed: Any, rows: int, columns: int) -> Any:  # pragma: no cover (numba)
-    """Labels and mask where the interpolated height is above 0; it is wherever all around is of the mask."""
-    out = np.zeros((rows, columns), np.int32)
-    thick = np.zeros((rows, columns), np.bool_)
+def _draw(labels: Any, near: Any, whole: Any, signed: Any, out: Any, thick: Any) -> None:  # pragma: no cover (numba)
+    """Write labels and mask where the interpolated height is above 0; it is wherever all around is of the mask."""
     height, width = signed.shape
+    rows, columns = out.shape
     down, across = height / rows, width / columns
     left = np.ceil(np.arange(width + 1) / across - 1e-6).astype(np.int64)
     for i in range(height):
@@ -141,4 +142,3 @@ def _drawn(labels: Any, near: Any, whole: Any, signed: Any, rows: int, columns: 
                 for x in range(left[j], left[j + 1]):
                     if bilinear_at(signed, (y + 0.5) * down - 0.5, (x + 0.5) * across - 0.5) > 0:
                         out[y, x], thick[y, x] = label, True
-    return out, thick

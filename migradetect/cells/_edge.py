@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from migradetect.cells._grid import Grid, eroded, grown
 from migradetect.filters import gaussian
 
-__all__ = ["Edge", "bilinear_at", "levels_at", "masked_level"]
+__all__ = ["Edge", "band_levels", "bilinear_at", "levels_at", "summits_in"]
 
 Image = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -28,6 +28,8 @@ _ALONG_UM = 1.0
 _REACH_UM = 1.2
 #: Levels are as smooth as this Gaussian sigma, in pixels of their own grid, at least.
 _LEAST_SIGMA_PX = 1.2
+#: Pixels for one of the levels at most, along an axis.
+_MOST = 3
 #: Zones of an image by the nearest edge.
 _FAR, _NEAR, _DEEP = 0, 1, 2
 
@@ -47,11 +49,9 @@ class Edge:
     def of(cls, low: Image, mask: Mask, grid: Grid) -> Edge:
         """Edge of a mask in an image without thin details."""
         pixel = grid.pixel_um
-        bands = (
-            mask & ~eroded(mask, _INNER_UM, pixel),
-            grown(mask, _OUTER_UM[1], pixel) & ~grown(mask, _OUTER_UM[0], pixel),
-        )
-        (inner, step), (outer, _) = (masked_level(low, band, grid) for band in bands)
+        inside = mask > eroded(mask, _INNER_UM, pixel)
+        outside = grown(mask, _OUTER_UM[1], pixel) > grown(mask, _OUTER_UM[0], pixel)
+        inner, outer, step = band_levels(low, inside, outside, grid)
         zone = grown(mask, _REACH_UM, pixel).view(np.uint8) + eroded(mask, _REACH_UM, pixel).view(np.uint8)
         return cls(inner, np.maximum(outer, 0), zone, step)
 
@@ -69,31 +69,32 @@ class Edge:
         )
 
 
-def masked_level(low: Image, band: Mask, grid: Grid) -> tuple[Image, float]:
-    """Mean of an image over a band near each place, and pixels of its grid for one of the image."""
+def band_levels(low: Image, inside: Mask, outside: Mask, grid: Grid) -> tuple[Image, Image, float]:
+    """Mean of an image over each of two bands near each place, and pixels of these levels for one of the image."""
     sigma = grid.px(_ALONG_UM)
-    k = max(1, min(2, int(sigma / _LEAST_SIGMA_PX)))
-    total, support = _summed(low, band, k)
+    k = max(1, min(_MOST, int(sigma / _LEAST_SIGMA_PX)))
     # adding over squares is itself a blur of variance (k^2 - 1) / 12
     sigma = float(np.sqrt(sigma**2 - (k * k - 1) / 12)) / k
-    return np.asarray(_ratio(gaussian(total, sigma), gaussian(support, sigma))), 1 / k
+    sums = [gaussian(plane, sigma) for plane in _summed(low, inside, outside, k)]
+    return _ratio(sums[0], sums[1]), _ratio(sums[2], sums[3]), 1 / k
 
 
 @njit(cache=True, nogil=True)
-def _summed(low: Any, band: Any, k: int) -> Any:  # pragma: no cover (numba)
-    """Means over squares of k pixels of the image within a band, and of the band."""
+def _summed(low: Any, inside: Any, outside: Any, k: int) -> Any:  # pragma: no cover (numba)
+    """Means over squares of k pixels: image within one band, this band, image within the other, the other."""
     height, width = low.shape
-    rows, columns = (height + k - 1) // k, (width + k - 1) // k
-    total = np.zeros((rows, columns), np.float32)
-    support = np.zeros((rows, columns), np.float32)
+    out = np.zeros((4, (height + k - 1) // k, (width + k - 1) // k), np.float32)
     share = np.float32(1 / (k * k))
     for y in range(height):
         i = y // k
         for x in range(width):
-            if band[y, x]:
-                total[i, x // k] += share * low[y, x]
-                support[i, x // k] += share
-    return total, support
+            if inside[y, x]:
+                out[0, i, x // k] += share * low[y, x]
+                out[1, i, x // k] += share
+            elif outside[y, x]:
+                out[2, i, x // k] += share * low[y, x]
+                out[3, i, x // k] += share
+    return out
 
 
 @njit(cache=True, nogil=True)
@@ -145,3 +146,27 @@ def levels_at(level: Any, y: Any, x: Any, step: float) -> Any:  # pragma: no cov
     for k in range(y.size):
         out[k] = bilinear_at(level, (y[k] + 0.5) * step - 0.5, (x[k] + 0.5) * step - 0.5)
     return out
+
+
+@njit(cache=True, nogil=True)
+def summits_in(mask: Any, image: Any, around: Any) -> Any:  # pragma: no cover (numba)
+    """Rows and columns of the pixels of a mask that are the brightest within a disc around them."""
+    height, width = image.shape
+    r = around.shape[0] // 2
+    rows, columns = [0], [0]
+    for y in range(height):
+        for x in range(width):
+            if not mask[y, x]:
+                continue
+            is_summit, value = True, image[y, x]
+            for i in range(max(y - r, 0), min(y + r + 1, height)):
+                for j in range(max(x - r, 0), min(x + r + 1, width)):
+                    if image[i, j] > value and around[i - y + r, j - x + r]:
+                        is_summit = False
+                        break
+                if not is_summit:
+                    break
+            if is_summit:
+                rows.append(y)
+                columns.append(x)
+    return np.array(rows[1:]), np.array(columns[1:])

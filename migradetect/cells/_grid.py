@@ -24,6 +24,7 @@ __all__ = [
     "grown",
     "nearest",
     "padded",
+    "relabelled",
     "to_shape",
 ]
 
@@ -81,7 +82,7 @@ def disc(radius_px: float) -> NDArray[np.uint8]:
 @cache
 def ball(radius_px: float) -> NDArray[np.uint8]:
     """All places nearer than a radius."""
-    r = int(np.ceil(radius_px))
+    r = max(int(np.ceil(radius_px)) - 1, 0)
     yy, xx = np.mgrid[-r : r + 1, -r : r + 1]
     return (yy**2 + xx**2 < max(radius_px, 1e-3) ** 2).astype(np.uint8)
 
@@ -134,4 +135,14 @@ def areas(labels: Any, n: int) -> Any:  # pragma: no cover (numba)
     for y in range(labels.shape[0]):
         for x in range(labels.shape[1]):
             out[labels[y, x]] += 1
+    return out
+
+
+@njit(cache=True, nogil=True)
+def relabelled(labels: Any, lut: Any) -> Any:  # pragma: no cover (numba)
+    """New label, or whatever the table holds, of each pixel."""
+    out = np.empty(labels.shape, lut.dtype)
+    for y in range(labels.shape[0]):
+        for x in range(labels.shape[1]):
+            out[y, x] = lut[labels[y, x]]
     return out

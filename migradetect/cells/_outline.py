@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from migradetect.cells._edge import Edge, levels_at, masked_level
-from migradetect.cells._grid import Grid, areas, depth_um, disc, eroded, grey_opening, grown, to_shape
+from migradetect.cells._edge import Edge, band_levels, levels_at, summits_in
+from migradetect.cells._grid import Grid, areas, depth_um, disc, eroded, grey_opening, grown, relabelled, to_shape
 from migradetect.filters import gaussian, quantile, resize
 from migradetect.params import CellParams
 
@@ -67,18 +67,33 @@ def outline(
     image = fine if middle == grid else resize(fine, middle.shape)
     # beads and fibers are no part of the level beside them
     low = grey_opening(image, middle.px(_THIN_UM / 2))
-    mask = to_shape(start, middle.shape)
-    tip_px, floor = middle.px(params.tip_um / 2), resize(least, middle.shape)
-    for _ in range(_N_STEPS):
-        last, mask = mask, _open(Edge.of(low, mask, middle).height(image, floor, _GROW_FRACTION) > 0, tip_px)
-        if np.count_nonzero(mask != last) <= _STEADY * np.count_nonzero(mask):
-            break
+    floor = resize(least, middle.shape)
+    rough = middle.halved()
+    mask = to_shape(start, rough.shape)
+    if rough != middle:
+        small, smooth, least_there = (resize(one, rough.shape) for one in (image, low, floor))
+        mask = _grown_to_edge(mask, small, smooth, least_there, rough, params, _N_STEPS - 1)
+        mask = _grown_to_edge(to_shape(mask, middle.shape), image, low, floor, middle, params, 1)
+    else:
+        mask = _grown_to_edge(mask, image, low, floor, middle, params, _N_STEPS)
     edge = Edge.of(low, mask, middle).on(grid)
     height = edge.height(fine, floor if middle == grid else resize(least, grid.shape), params.edge_fraction)
     mask = height > 0
     _take_beads(mask, image, low, edge, middle, grid, params)
     core = _without_specks(_open(mask, grid.px(params.bead_um / 2)), grid, params)
     return core | _restored(mask, core, fine, edge, grid, params), height, edge
+
+
+def _grown_to_edge(
+    mask: Mask, image: Image, low: Image, floor: Image, grid: Grid, params: CellParams, n_steps: int
+) -> Mask:
+    """Mask after some steps towards the edge, or as many as change anything."""
+    for _ in range(n_steps):
+        height = Edge.of(low, mask, grid).height(image, floor, _GROW_FRACTION)
+        last, mask = mask, _open(height > 0, grid.px(params.tip_um / 2))
+        if np.count_nonzero(mask != last) <= _STEADY * np.count_nonzero(mask):
+            break
+    return mask
 
 
 def _open(mask: Mask, radius_px: float) -> Mask:
@@ -96,26 +111,28 @@ def _take_beads(mask: Mask, image: Image, low: Image, edge: Edge, middle: Grid, 
     if not plain.any():
         return
     smooth = gaussian(image, middle.px(_SPOT_SIGMA_UM))
-    excess = smooth - gaussian(image, middle.px(3 * _SPOT_SIGMA_UM))
-    summit = np.asarray(cv2.dilate(smooth, disc(middle.px(_SPOT_REACH_UM))), np.float32)
+    wide = gaussian(image, middle.px(3 * _SPOT_SIGMA_UM))
     beyond = small & (cv2.erode(plain.view(np.uint8), disc(1.0), borderValue=1) == 0)
-    y, x = np.nonzero(beyond & (smooth >= summit))
-    # texture and noise of the bodies themselves say which spots mean something
-    usual = 1.4826 * quantile(np.abs(excess[::2][plain[::2]])) if plain[::2].any() else 0.0
+    y, x = summits_in(beyond, smooth, disc(middle.px(_SPOT_REACH_UM)))
+    # texture and noise of the bodies themselves say which spots mean something; a sample of their pixels will do
+    sample = plain[::2, ::2]
+    usual = 1.4826 * quantile(np.abs((smooth[::2, ::2] - wide[::2, ::2])[sample])) if sample.any() else 0.0
     scale = grid.shape[0] / middle.shape[0]
     inner = levels_at(edge.inner, y, x, edge.step * scale)
-    level, step = masked_level(low, plain, middle)
-    beside = levels_at(level, y, x, step)
     value = smooth[y, x]
-    found = (inner > 0) & (value > params.bead_contrast * inner) & (value > beside)
-    found &= excess[y, x] > _SPOT_EXCESS * inner + 4 * usual
+    found = (inner > 0) & (value > params.bead_contrast * inner)
+    found &= value - wide[y, x] > _SPOT_EXCESS * inner + 4 * usual
     if not found.any():
         return
-    # the nearest dish lies on the far side of a bead: at its radius
-    depth = depth_um(small, 1.0)
+    beside, _, step = band_levels(low, plain, np.zeros_like(plain), middle)
+    found &= value > levels_at(beside, y, x, step)
     out = np.zeros(mask.shape, np.uint8)
-    for row, column in zip(y[found], x[found], strict=True):
-        radius = (depth[row, column] + 0.5) * scale
+    reach = int(np.ceil(middle.px(_BEAD_REACH_UM / 2))) + 1
+    for row, column in zip(y[found].tolist(), x[found].tolist(), strict=True):
+        # the nearest dish lies on the far side of a bead: at its radius
+        top, left = max(row - reach, 0), max(column - reach, 0)
+        depth = depth_um(small[top : row + reach + 1, left : column + reach + 1], 1.0)[row - top, column - left]
+        radius = (float(depth) + 0.5) * scale
         centre = (round((column + 0.5) * scale - 0.5), round((row + 0.5) * scale - 0.5))
         if radius * grid.pixel_um < _BEAD_REACH_UM / 2:
             cv2.circle(out, centre, max(1, round(radius)), 1, -1)
@@ -127,7 +144,7 @@ def _without_specks(core: Mask, grid: Grid, params: CellParams) -> Mask:
     n, parts = cv2.connectedComponents(core.view(np.uint8), connectivity=4)
     kept = areas(parts, n) * grid.pixel_um**2 > np.pi * params.opening_um**2
     kept[0] = False
-    return core if kept[1:].all() else kept[parts]
+    return core if kept[1:].all() else np.asarray(relabelled(parts, kept))
 
 
 def _restored(mask: Mask, core: Mask, fine: Image, edge: Edge, grid: Grid, params: CellParams) -> Mask:

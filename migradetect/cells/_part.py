@@ -10,9 +10,9 @@ from numba import njit
 from numpy.typing import NDArray
 from skimage.segmentation import watershed
 
-from migradetect.cells._grid import Grid, areas, depth_um, disc
+from migradetect.cells._grid import Grid, areas, depth_um, disc, relabelled
 from migradetect.cells._join import NO_NECK, contacts_of, join, summits_of
-from migradetect.filters import gaussian
+from migradetect.filters import gaussian, quantile
 from migradetect.params import CellParams
 
 __all__ = ["part"]
@@ -51,50 +51,47 @@ def part(mask: Mask, before: Labels | None, image: Image, grid: Grid, params: Ce
     -------
     ndarray of int32, shape (Y, X)
     """
-    depth = depth_um(mask, grid.pixel_um)
-    depth = gaussian(depth, 1.0)
+    depth = gaussian(depth_um(mask, grid.pixel_um), 1.0)
     markers, names = _markers(depth, mask, before, grid)
-    pieces = _flood(-depth, markers, mask)
-    pieces, names = join(pieces, depth, names, grid, params)
-    if not contacts_of(pieces, depth):
-        return _rest(pieces, mask)
-    slope = _slope(image, mask, grid)
-    pieces = _move_cuts(pieces, mask, slope, grid)
-    pieces = _judge(pieces, depth, slope, names, params)
-    return _rest(pieces, mask)
-
-
-def _flood(landscape: Image, markers: Labels, mask: Mask) -> Labels:
-    """Watershed from markers within a mask; only where a connected part of it holds several is there anything to do."""
-    n, parts = cv2.connectedComponents(mask.view(np.uint8), connectivity=4)
-    least, most, top, bottom, left, right = _marked(parts, markers, n)
-    lut = np.where(least == most, most, 0).astype(np.int32)
-    lut[0] = 0
-    out: Labels = lut[parts]
-    for one in np.flatnonzero(least[1:] < most[1:]) + 1:
-        box = slice(top[one], bottom[one] + 1), slice(left[one], right[one] + 1)
-        own = parts[box] == one
-        out[box][own] = watershed(landscape[box], np.where(own, markers[box], 0), mask=own)[own]
-    return out
+    n, bodies = cv2.connectedComponents(mask.view(np.uint8), connectivity=4)
+    least, most, boxes = _marked(bodies, markers, n)
+    # most bodies lie apart, with one middle or none: there is nothing to part
+    out: Labels = relabelled(bodies, np.where(least == most, most, 0).astype(np.int32))
+    slope = None
+    for one in np.flatnonzero(least < most):
+        box = slice(boxes[one, 0], boxes[one, 1] + 1), slice(boxes[one, 2], boxes[one, 3] + 1)
+        own = bodies[box] == one
+        near = np.where(own, depth[box], 0)
+        pieces = watershed(-near, np.where(own, markers[box], 0), mask=own).astype(np.int32)
+        pieces, called = join(pieces, near, names, grid, params)
+        if contacts_of(pieces, near):
+            slope = _slope(image, mask, grid) if slope is None else slope
+            pieces = _move_cuts(pieces, own, slope[box], grid)
+            pieces = _judge(pieces, near, slope[box], called, params)
+        out[box][own] = pieces[own]
+    return _rest(out, mask)
 
 
 @njit(cache=True, nogil=True)
-def _marked(parts: Any, markers: Any, n: int) -> Any:  # pragma: no cover (numba)
-    """Least and largest marker in each part, most 0 where there is none, and its box."""
-    height, width = parts.shape
-    least, most = np.full(n, np.iinfo(np.int32).max, np.int32), np.zeros(n, np.int32)
-    top, bottom, left, right = np.full(n, height), np.zeros(n, np.int64), np.full(n, width), np.zeros(n, np.int64)
+def _marked(bodies: Any, markers: Any, n: int) -> Any:  # pragma: no cover (numba)
+    """Least and largest marker in each body, both 0 where there is none, and its box: first and last row and column."""
+    height, width = bodies.shape
+    least, most = np.zeros(n, np.int32), np.zeros(n, np.int32)
+    boxes = np.zeros((n, 4), np.int64)
+    boxes[:, 0], boxes[:, 2] = height, width
     for y in range(height):
         for x in range(width):
-            one = parts[y, x]
+            one = bodies[y, x]
             if one == 0:
                 continue
-            top[one], bottom[one] = min(top[one], y), max(bottom[one], y)
-            left[one], right[one] = min(left[one], x), max(right[one], x)
+            box = boxes[one]
+            box[0], box[1] = min(box[0], y), max(box[1], y)
+            box[2], box[3] = min(box[2], x), max(box[3], x)
             marker = markers[y, x]
             if marker > 0:
-                least[one], most[one] = min(least[one], marker), max(most[one], marker)
-    return least, most, top, bottom, left, right
+                least[one] = min(least[one], marker) if most[one] > 0 else marker
+                most[one] = max(most[one], marker)
+    return least, most, boxes
 
 
 def _markers(depth: Image, mask: Mask, before: Labels | None, grid: Grid) -> tuple[Labels, NDArray[np.int64]]:
@@ -127,14 +124,29 @@ def _markers(depth: Image, mask: Mask, before: Labels | None, grid: Grid) -> tup
 
 def _slope(image: Image, mask: Mask, grid: Grid) -> Image:
     """Relative slope of the signal, over its typical value within bodies."""
-    flat = cv2.medianBlur(image, 3)
-    typical = float(np.median(flat[mask]))
-    smooth = gaussian(np.log(np.maximum(flat, 0.1 * typical)).astype(np.float32), grid.px(_EDGE_SIGMA_UM))
-    dy, dx = np.gradient(smooth)
-    slope = (np.hypot(dy, dx) / grid.pixel_um).astype(np.float32)
-    inner = cv2.erode(mask.astype(np.uint8), disc(grid.px(2.0)), borderValue=1) > 0
-    usual = float(np.median(slope[inner])) if inner.any() else 0.0
-    return np.asarray(slope / max(usual, _LEAST_SLOPE), np.float32)
+    flat = np.asarray(cv2.medianBlur(image, 3), np.float32)
+    typical = quantile(flat[mask])
+    smooth = gaussian(np.log(np.maximum(flat, np.float32(0.1 * typical))), grid.px(_EDGE_SIGMA_UM))
+    slope: Image = _steepness(smooth, mask, 1 / grid.pixel_um)
+    inner = cv2.erode(mask.view(np.uint8), disc(grid.px(2.0)), borderValue=1) > 0
+    usual = quantile(slope[inner]) if inner.any() else 0.0
+    return slope / np.float32(max(usual, _LEAST_SLOPE))
+
+
+@njit(cache=True, nogil=True)
+def _steepness(image: Any, mask: Any, scale: float) -> Any:  # pragma: no cover (numba)
+    """Length of the gradient within a mask and beside it, by central differences; 0 elsewhere."""
+    height, width = image.shape
+    out = np.zeros((height, width), np.float32)
+    for y in range(height):
+        above, below = max(y - 1, 0), min(y + 1, height - 1)
+        for x in range(width):
+            left, right = max(x - 1, 0), min(x + 1, width - 1)
+            if mask[y, x] or mask[above, x] or mask[below, x] or mask[y, left] or mask[y, right]:
+                dy = (image[below, x] - image[above, x]) / max(below - above, 1)
+                dx = (image[y, right] - image[y, left]) / max(right - left, 1)
+                out[y, x] = np.sqrt(dy * dy + dx * dx) * scale
+    return out
 
 
 def _cut_distance(pieces: Labels) -> Image:
@@ -157,7 +169,7 @@ def _move_cuts(pieces: Labels, mask: Mask, slope: Image, grid: Grid) -> Labels:
         own = pieces == lost
         markers[own & (away >= 0.8 * away[own].max())] = lost
     landscape = slope + 1.5 * np.clip(1 - away / _CUT_REACH_UM, 0, 1)
-    return _flood(landscape, markers, mask & (pieces > 0))
+    return watershed(landscape, markers, mask=mask & (pieces > 0)).astype(np.int32)
 
 
 def _judge(pieces: Labels, depth: Image, slope: Image, names: NDArray[np.int64], params: CellParams) -> Labels:
@@ -200,6 +212,9 @@ def _rest(pieces: Labels, mask: Mask) -> Labels:
     lut = np.zeros(int(pieces.max()) + 1, np.int32)
     present = np.flatnonzero(areas(pieces, lut.size)[1:]) + 1
     lut[present] = np.arange(1, present.size + 1)
-    out = lut[pieces]
-    _, more = cv2.connectedComponents((mask & (pieces == 0)).astype(np.uint8), connectivity=4)
+    out: Labels = relabelled(pieces, lut)
+    left = mask & (out == 0)
+    if not left.any():
+        return out
+    _, more = cv2.connectedComponents(left.view(np.uint8), connectivity=4)
     return np.where(more > 0, more + present.size, out).astype(np.int32)

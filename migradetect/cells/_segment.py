@@ -10,7 +10,7 @@ from scipy import ndimage as ndi
 from migradetect.calibration import Calibration
 from migradetect.cells._drawn import drawn, regional, spread
 from migradetect.cells._edge import Edge
-from migradetect.cells._grid import Grid, disc, eroded, grey_opening, nearest, padded, to_shape
+from migradetect.cells._grid import Grid, disc, eroded, grey_opening, nearest, padded, relabelled, to_shape
 from migradetect.cells._outline import outline
 from migradetect.cells._part import part
 from migradetect.filters import gaussian, quantile, resize
@@ -112,7 +112,7 @@ def _bodies(mask: Mask, edge: Edge, grid: Grid, params: CellParams) -> Mask:
     kept = is_thick & (area * grid.pixel_um**2 > np.pi * (1.5 * params.opening_um) ** 2)
     kept &= height > params.edge_contrast
     kept[0] = False
-    return mask if kept[1:].all() else np.asarray(kept[regions])
+    return mask if kept[1:].all() else np.asarray(relabelled(regions, kept))
 
 
 def _fill(mask: Mask, fine: Image, grid: Grid, params: CellParams) -> Mask:
