@@ -153,16 +153,23 @@ def thin(places: Places, width: int) -> Places:  # pragma: no cover (numba)
     """
     around = neighbours(places, width)
     left = np.ones(places.size, np.bool_)
+    # a pixel is asked again only when one beside it went, in either half of a round
+    is_due = np.ones((2, places.size), np.bool_)
     off = np.empty(places.size, np.int64)
     n_idle = half = 0
     while n_idle < 2:
         m = 0
         for i in range(places.size):
-            if left[i] and _GOES[_pattern(around, left, i)] & (1 << half):
-                off[m] = i
-                m += 1
+            if is_due[half, i]:
+                is_due[half, i] = False
+                if left[i] and _GOES[_pattern(around, left, i)] & (1 << half):
+                    off[m] = i
+                    m += 1
         for k in range(m):
             left[off[k]] = False
+            for beside in around[off[k]]:
+                if beside >= 0:
+                    is_due[0, beside] = is_due[1, beside] = True
         n_idle = 0 if m else n_idle + 1
         half = 1 - half
     return places[left]
@@ -221,29 +228,29 @@ def prune(places: Places, width: int, length_px: int) -> Places:  # pragma: no c
     return places[left]
 
 
+#: Marks of pixels that are visited.
+_HERE, _OUTSIDE = 2, 3
+
+
 @njit(cache=True, nogil=True)
 def fill_holes(image: NDArray[np.uint8], places: Places, area_px: float) -> None:  # pragma: no cover (numba)
     """Fill the holes with a smaller area than this between lines, in place; the places are those of the lines."""
     height, width = image.shape
     flat = image.ravel()
-    # each visit has its number: to meet an earlier one means that there is no hole here
-    visit = np.zeros(height * width, np.int32)
     queue = np.empty(int(area_px) + 2, np.int64)
     steps = ((-1, 0), (0, -1), (0, 1), (1, 0))
-    number = 0
+    # to meet pixels of an earlier visit means that there is no hole here
+    outside = np.empty(height * width, np.int64)
+    n_outside = 0
     for place in places:
         for dy, dx in steps:
             y, x = place // width + dy, place % width + dx
-            if not (0 <= y < height and 0 <= x < width):
+            if not (0 <= y < height and 0 <= x < width) or flat[y * width + x] != 0:
                 continue
-            start = y * width + x
-            if flat[start] or visit[start]:
-                continue
-            number += 1
-            visit[start] = number
-            queue[0] = start
+            queue[0] = y * width + x
+            flat[queue[0]] = _HERE
             done, m = 0, 1
-            is_hole = True
+            is_hole = m < area_px
             while done < m and is_hole:
                 y, x = queue[done] // width, queue[done] % width
                 done += 1
@@ -251,15 +258,18 @@ def fill_holes(image: NDArray[np.uint8], places: Places, area_px: float) -> None
                     v, u = y + ey, x + ex
                     if not (0 <= v < height and 0 <= u < width):
                         continue
-                    here = v * width + u
-                    if flat[here] or visit[here] == number:
-                        continue
-                    if visit[here] or m >= area_px - 1:
+                    there = v * width + u
+                    if flat[there] == _OUTSIDE or (flat[there] == 0 and m + 1 >= area_px):
                         is_hole = False
                         break
-                    visit[here] = number
-                    queue[m] = here
-                    m += 1
-            if is_hole and m < area_px:
-                for k in range(m):
-                    flat[queue[k]] = 1
+                    if flat[there] == 0:
+                        flat[there] = _HERE
+                        queue[m] = there
+                        m += 1
+            for k in range(m):
+                flat[queue[k]] = 1 if is_hole else _OUTSIDE
+                if not is_hole:
+                    outside[n_outside] = queue[k]
+                    n_outside += 1
+    for k in range(n_outside):
+        flat[outside[k]] = 0

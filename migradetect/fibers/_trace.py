@@ -226,7 +226,7 @@ def _bridge(lines: Plane, ridge: LineFilter, params: FiberParams, calibration: C
     if n_gaps == 0:
         return closed
     # both ends on known lines, two different ones, and short: a bridge, not a spur
-    touched = _highest_around(pieces_at, pieces, weak, lines.shape, 2)
+    touched = _highest_around(pieces_at, pieces, weak, width, 2)
     contact = touched > 0
     pairs = np.unique(gaps[contact].astype(np.int64) * (n_pieces + 1) + touched[contact])
     n_lines = np.bincount(pairs // (n_pieces + 1), minlength=n_gaps + 1)
@@ -237,17 +237,20 @@ def _bridge(lines: Plane, ridge: LineFilter, params: FiberParams, calibration: C
 
 @njit(cache=True, nogil=True)
 def _highest_around(
-    places: Places, labels: Labels, of: Places, shape: tuple[int, int], reach: int
+    places: Places, labels: Labels, of: Places, width: int, reach: int
 ) -> Labels:  # pragma: no cover (numba)
-    """Highest label within some rows and columns of other places, 0 where there is none."""
-    height, width = shape
-    image = np.zeros(height * width, np.int32)
-    for i in range(places.size):
-        image[places[i]] = labels[i]
+    """Highest label within some rows and columns of other places, 0 where there is none; all places ascend."""
+    first = np.zeros(2 * reach + 1, np.int64)
     out = np.zeros(of.size, np.int32)
     for i in range(of.size):
         y, x = of[i] // width, of[i] % width
-        for v in range(max(y - reach, 0), min(y + reach + 1, height)):
-            for u in range(max(x - reach, 0), min(x + reach + 1, width)):
-                out[i] = max(out[i], image[v * width + u])
+        for row in range(2 * reach + 1):
+            start = (y + row - reach) * width
+            k = first[row]
+            while k < places.size and places[k] < start + max(x - reach, 0):
+                k += 1
+            first[row] = k
+            while k < places.size and places[k] <= start + min(x + reach, width - 1):
+                out[i] = max(out[i], labels[k])
+                k += 1
     return out

@@ -26,12 +26,14 @@ Places = NDArray[np.int64]
 _TURN_RAD = 0.23
 _N_TURNS = 3
 _COSINES, _SINES = np.cos(_TURN_RAD * np.arange(_N_TURNS + 1)), np.sin(_TURN_RAD * np.arange(_N_TURNS + 1))
+#: Response of a line so clear that where it is less to either side of the local direction no other one is tried.
+_CLEAR = 8.0
 #: The five parts of a line in the order in which they are read.
 _ORDER = (0, 4, 1, 3, 2)
 #: A median of parts is not as sharp as the mean, of which the noise is known.
 _MEDIAN_NOISE = 1.2
-#: Pixels around a line that are computed with it, so that its crest is known.
-_MARGIN_PX = 1
+#: Gaps of a line are crossed where its crest goes on within this many pixels.
+_GAP_PX = 3
 #: Of the pixels in three parts of a line the most curved one is above the mean by more than this.
 _MOST_CURVED = 1.25
 #: Pixels at the edge of an image of which nothing is computed.
@@ -70,7 +72,7 @@ class LineFilter:
 
     def __init__(self, smooth: Image, gate: NDArray[Any], n: int, noise: float, least: float) -> None:
         self._smooth = np.ascontiguousarray(smooth, np.float32)
-        self._counts = (gate > 0).view(np.uint8)
+        self._counts = np.array(gate, np.bool_).view(np.uint8)
         # curvature needs a neighbour on each side
         for edge in (self._counts[:1], self._counts[-1:], self._counts[:, :1], self._counts[:, -1:]):
             edge[...] = 0
@@ -149,15 +151,22 @@ def _median(parts: NDArray[np.float64], m: int) -> float:  # pragma: no cover (n
 
 
 @njit(cache=True, nogil=True)
-def _crests(response: Image, angle: Image, places: Places) -> NDArray[np.bool_]:  # pragma: no cover (numba)
+def _is_crest(response: Image, angle: Image, y: int, x: int) -> bool:  # pragma: no cover (numba)
+    """Whether a pixel has no less response than what is on either side, across the line."""
     height, width = response.shape
+    v = response[y, x]
+    if v <= 0 or not (_EDGE_PX <= y < height - _EDGE_PX and _EDGE_PX <= x < width - _EDGE_PX):
+        return False
+    s, c = np.sin(angle[y, x]), np.cos(angle[y, x])
+    return bilinear(response, y + s, x + c) <= v and bilinear(response, y - s, x - c) <= v
+
+
+@njit(cache=True, nogil=True)
+def _crests(response: Image, angle: Image, places: Places) -> NDArray[np.bool_]:  # pragma: no cover (numba)
+    width = response.shape[1]
     crest = np.zeros(places.size, np.bool_)
     for i in range(places.size):
-        y, x = places[i] // width, places[i] % width
-        v = response[y, x]
-        if v > 0 and _EDGE_PX <= y < height - _EDGE_PX and _EDGE_PX <= x < width - _EDGE_PX:
-            s, c = np.sin(angle[y, x]), np.cos(angle[y, x])
-            crest[i] = bilinear(response, y + s, x + c) <= v and bilinear(response, y - s, x - c) <= v
+        crest[i] = _is_crest(response, angle, places[i] // width, places[i] % width)
     return crest
 
 
@@ -196,24 +205,24 @@ def _curved_crests(smooth: Image, counts: Plane, least: float) -> Places:  # pra
     return out[:m].copy()
 
 
-@njit(cache=True, nogil=True)
-def _sum_nine(flat: NDArray[np.float32], row: int, steps: Places, first: int, last: int, c: float, s: float) -> float:
-    """Curvature across, added over some pixels of a line; the steps lead there."""  # pragma: no cover (numba)
-    # the curvature is linear in the nine pixels around: those are added up
-    a0 = a1 = a2 = b0 = b1 = b2 = d0 = d1 = d2 = np.float32(0)
+@njit(cache=True, nogil=True, fastmath={"contract"})
+def _across(
+    flat: NDArray[np.float32], row: int, steps: Places, first: int, last: int, weights: tuple[float, float, float]
+) -> float:  # pragma: no cover (numba)
+    """Curvature across a line, added over some of its pixels; the steps lead there."""
+    xx, yy, xy = weights
+    middle = 2 * (xx + yy)
+    total = np.float32(0)
     for j in range(first, last):
         p = steps[np.uintp(j)]
-        a0 += flat[np.uintp(p - row - 1)]
-        a1 += flat[np.uintp(p - row)]
-        a2 += flat[np.uintp(p - row + 1)]
-        b0 += flat[np.uintp(p - 1)]
-        b1 += flat[np.uintp(p)]
-        b2 += flat[np.uintp(p + 1)]
-        d0 += flat[np.uintp(p + row - 1)]
-        d1 += flat[np.uintp(p + row)]
-        d2 += flat[np.uintp(p + row + 1)]
-    xx, xy, yy = b0 - b1 - b1 + b2, d2 - d0 - a2 + a0, a1 - b1 - b1 + d1
-    return -(c * c * xx + 0.5 * c * s * xy + s * s * yy)
+        # one sum a pixel: the next one need not wait for it
+        straight = xx * (flat[np.uintp(p - 1)] + flat[np.uintp(p + 1)])
+        straight += yy * (flat[np.uintp(p - row)] + flat[np.uintp(p + row)])
+        diagonal = (flat[np.uintp(p - row - 1)] - flat[np.uintp(p - row + 1)]) + (
+            flat[np.uintp(p + row + 1)] - flat[np.uintp(p + row - 1)]
+        )
+        total += middle * flat[np.uintp(p)] - straight - xy * diagonal
+    return total
 
 
 @njit(cache=True, nogil=True)
@@ -249,12 +258,14 @@ def _best_line(
         off = sign * ((turn + 1) // 2) * _TURN_RAD
         ct, st = _COSINES[(turn + 1) // 2], sign * _SINES[(turn + 1) // 2]
         c, s = c0 * ct - s0 * st, s0 * ct + c0 * st
+        weights = np.float32(c * c), np.float32(s * s), np.float32(0.5 * c * s)
         # places along the line in whole pixels, in binary fractions: rounding floats is the slow part
         cy, cx = int(c * _ONE), int(s * _ONE)
         steps[n] = place
         for j in range(1, n + 1):
             dy, dx = (j * cy + _HALF) >> _BITS, -((j * cx + _HALF) >> _BITS)
-            steps[n + j], steps[n - j] = place + dy * width + dx, place - dy * width - dx
+            step = dy * width + dx
+            steps[np.uintp(n + j)], steps[np.uintp(n - j)] = place + step, place - step
             if not is_whole:
                 if not (0 <= y + dy < height and 0 <= x + dx < width and counts[y + dy, x + dx]):
                     steps[n + j] = -1
@@ -266,12 +277,12 @@ def _best_line(
             part = _ORDER[k]
             first, last = ends[part], ends[part + 1]
             if is_whole:
-                value = _sum_nine(flat, width, steps, first, last, c, s) / (last - first)
+                value = _across(flat, width, steps, first, last, weights) / (last - first)
             else:
                 value, inside = 0.0, 0
                 for j in range(first, last):
                     if steps[j] >= 0:
-                        value += _sum_nine(flat, width, steps, j, j + 1, c, s)
+                        value += _across(flat, width, steps, j, j + 1, weights)
                         inside += 1
                 if inside == 0:
                     continue
@@ -287,6 +298,8 @@ def _best_line(
         value = _median(parts, m) * np.sqrt(m / 5)
         if value > best:
             best, best_angle, found = value, local + off, True
+        if turn == 2 and best_angle == local and best > _CLEAR * unit:
+            break
     return (best / unit, best_angle) if found else (0.0, 0.0)
 
 
@@ -329,26 +342,36 @@ def _follow(
     height, width = response.shape
     scratch = _scratch(settings[0])
     found = np.empty(height * width, np.int64)
-    m = 0
-    for i in range(seeds.size):
-        y, x = seeds[i] // width, seeds[i] % width
-        if known[y, x] == 0:
-            known[y, x] = 1
-            response[y, x], angle[y, x] = _best_line(planes, settings, floor, seeds[i], scratch)
-            if response[y, x] > low:
-                found[m] = seeds[i]
-                m += 1
-    done = 0
-    while done < m:
-        y, x = found[done] // width, found[done] % width
-        done += 1
-        for v in range(max(y - _MARGIN_PX, 0), min(y + _MARGIN_PX + 1, height)):
-            for u in range(max(x - _MARGIN_PX, 0), min(x + _MARGIN_PX + 1, width)):
-                if known[v, u]:
-                    continue
-                known[v, u] = 1
-                response[v, u], angle[v, u] = _best_line(planes, settings, floor, v * width + u, scratch)
-                if response[v, u] > low:
-                    found[m] = v * width + u
-                    m += 1
+    m = done = n_crossed = 0
+    for seed in seeds:
+        if known[seed // width, seed % width]:
+            continue
+        # a seed that fails is not known yet: it may be beside a line, where the lower floor holds
+        value, direction = _best_line(planes, settings, low, seed, scratch)
+        if value <= low:
+            continue
+        known[seed // width, seed % width] = 1
+        response[seed // width, seed % width], angle[seed // width, seed % width] = value, direction
+        found[m] = seed
+        m += 1
+        # what touches a line comes first: then its crest is known, and from there a gap is crossed
+        while n_crossed < m:
+            if done < m:
+                place, margin = found[done], 1
+                done += 1
+            else:
+                place, margin = found[n_crossed], _GAP_PX
+                n_crossed += 1
+            y, x = place // width, place % width
+            if margin > 1 and not _is_crest(response, angle, y, x):
+                continue
+            for v in range(max(y - margin, 0), min(y + margin + 1, height)):
+                for u in range(max(x - margin, 0), min(x + margin + 1, width)):
+                    if known[v, u]:
+                        continue
+                    known[v, u] = 1
+                    response[v, u], angle[v, u] = _best_line(planes, settings, floor, v * width + u, scratch)
+                    if response[v, u] > low:
+                        found[m] = v * width + u
+                        m += 1
     return found[:m].copy()

@@ -42,7 +42,7 @@ def line_widths_um(
     error : ndarray, shape (N,)
         Standard errors in um, from the residuals of the fits.
     """
-    y, x = np.nonzero(crest)
+    y, x = np.divmod(np.flatnonzero(crest), crest.shape[1])
     reach_px = max(4.0, 0.6 / pixel_size_um)
     border = int(np.ceil(reach_px)) + 2
     inside = (y >= border) & (x >= border) & (y < image.shape[0] - border) & (x < image.shape[1] - border)
@@ -53,7 +53,8 @@ def line_widths_um(
     edge = max(1, round(7.0 / pixel_size_um))
     block = np.unique((y // edge) * (image.shape[1] // edge + 1) + x // edge, return_inverse=True)[1].astype(np.int64)
     total, count = _across(image, response, angle_rad, y, x, block, int(block.max()) + 1, reach_px)
-    widths = [_gaussian_sigma(t, c, reach_px) for t, c in zip(total, count, strict=True)]
+    shapes = _gaussians(total.shape[1], reach_px)
+    widths = [_gaussian_sigma(t, c, *shapes) for t, c in zip(total, count, strict=True)]
     known = np.array([width for width in widths if np.isfinite(width).all()]).reshape(-1, 2)
     return known[:, 0] * pixel_size_um, known[:, 1] * pixel_size_um
 
@@ -105,19 +106,27 @@ def _across(
     return total, count
 
 
-def _gaussian_sigma(total: NDArray[np.float64], count: NDArray[np.float64], reach_px: float) -> tuple[float, float]:
+def _gaussians(n_bins: int, reach_px: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Sigmas to try in px, shape (60,), and the profile of each, shape (60, bins)."""
+    steps = (np.arange(n_bins) + 0.5) * _BIN_PX - reach_px
+    sigmas = np.exp(np.linspace(np.log(0.35), np.log(0.6 * reach_px), 60))
+    return sigmas, np.exp(-(steps**2) / (2 * sigmas[:, None] ** 2))
+
+
+def _gaussian_sigma(
+    total: NDArray[np.float64], count: NDArray[np.float64], sigmas: NDArray[np.float64], shapes: NDArray[np.float64]
+) -> tuple[float, float]:
     """Least-squares Gaussian on a level background: sigma in pixels and its error; NaN where there is none."""
-    steps = (np.arange(total.size) + 0.5) * _BIN_PX - reach_px
     ok = count > 0
-    if ok.sum() < 8:
+    n_bins = int(ok.sum())
+    if n_bins < 8:
         return float("nan"), float("nan")
-    steps, weight = steps[ok], count[ok]
+    weight = count[ok]
     mean = total[ok] / weight
     weight = weight / weight.sum()
-    sigmas = np.exp(np.linspace(np.log(0.35), np.log(0.6 * reach_px), 60))
-    shapes = np.exp(-(steps**2) / (2 * sigmas[:, None] ** 2))
+    shapes = shapes[:, ok]
     # for a given sigma, height and background are linear: sums about the weighted means
-    shapes -= (shapes @ weight)[:, None]
+    shapes = shapes - (shapes @ weight)[:, None]
     mean = mean - mean @ weight
     cross, square = shapes @ (weight * mean), (shapes**2) @ weight
     height = cross / square
@@ -130,5 +139,5 @@ def _gaussian_sigma(total: NDArray[np.float64], count: NDArray[np.float64], reac
         return float("nan"), float("nan")
     step = np.log(sigmas[1] / sigmas[0])
     sigma = sigmas[k] * np.exp(step * 0.5 * (misfit[k - 1] - misfit[k + 1]) / bend)
-    error = sigma * step * np.sqrt(2 * misfit[k] / bend / max(steps.size - 3, 1))
+    error = sigma * step * np.sqrt(2 * misfit[k] / bend / max(n_bins - 3, 1))
     return float(sigma), float(error)

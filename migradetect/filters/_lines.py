@@ -5,17 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from migradetect.filters._line_filter import LineFilter
-from migradetect.filters._linear import masked_gaussian
+from migradetect.filters._linear import gaussian
 
 __all__ = ["along_lines", "line_filter", "line_response"]
 
 Image = NDArray[np.float32]
 
 #: Share of the kernel that must be outside cell bodies.
-_LEAST_SUPPORT = 0.35
+_LEAST_SUPPORT = np.float32(0.35)
+#: Share below which there is nothing to divide by.
+_NO_SUPPORT = np.float32(1e-3)
 
 
 def along_lines(
@@ -55,7 +58,9 @@ def line_filter(snr_image: Image, weight: Image, sigma_px: float, half_length_px
     LineFilter
     """
     # finite differences widen the kernel by variance 1/6
-    smooth, support = masked_gaussian(snr_image, weight, float(np.sqrt(max(sigma_px**2 - 1 / 6, 0.05))))
+    blur_px = float(np.sqrt(max(sigma_px**2 - 1 / 6, 0.05)))
+    smooth = gaussian(snr_image * weight, blur_px)
+    gate = _normalised(smooth, gaussian(weight, blur_px))
     n = max(1, round(half_length_px))
     # kernel: second derivative of a Gaussian across, Gaussian * box of length 2 n + 1 along; its norm gives the noise
     t = np.arange(-n - int(6 * sigma_px) - 2, n + int(6 * sigma_px) + 3, dtype=float)
@@ -67,7 +72,19 @@ def line_filter(snr_image: Image, weight: Image, sigma_px: float, half_length_px
     noise = float(np.sqrt((along**2).sum() * (across**2).sum()))
     # four in five pixels of noise fall out here; a line of SNR 3 over its length has 1 per pixel or more
     single = float(np.sqrt(3 / (16 * np.pi)) / sigma_px**3)
-    return LineFilter(smooth, support > _LEAST_SUPPORT, n, noise, single)
+    return LineFilter(smooth, gate, n, noise, single)
+
+
+@njit(cache=True, nogil=True)
+def _normalised(total: Image, support: Image) -> NDArray[np.bool_]:  # pragma: no cover (numba)
+    """Divide sums by the weight that is in them, in place, and tell where that is enough."""
+    gate = np.empty(total.shape, np.bool_)
+    for y in range(total.shape[0]):
+        for x in range(total.shape[1]):
+            s = support[y, x]
+            total[y, x] = total[y, x] / max(s, _NO_SUPPORT) if s > _NO_SUPPORT else 0
+            gate[y, x] = s > _LEAST_SUPPORT
+    return gate
 
 
 def line_response(
