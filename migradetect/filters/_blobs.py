@@ -77,9 +77,10 @@ def _difference(fine: Image, support: Image, coarse: Image, wider: Image) -> Ima
 
     Half a kernel on counted pixels means half the samples: the root keeps the noise at 1 or below.
     """
-    out = np.empty(fine.shape, np.float32)
-    for y in range(out.shape[0]):
-        for x in range(out.shape[1]):
+    height, width = fine.shape
+    out = np.empty((height, width), np.float32)
+    for y in range(height):
+        for x in range(width):
             near = support[y, x]
             difference = (fine[y, x] / near - coarse[y, x] / wider[y, x]) * np.sqrt(near)
             out[y, x] = difference if near > _LEAST_SUPPORT else np.float32(0)

@@ -55,7 +55,8 @@ def halved(image: Image) -> Image:
     height, width = image.shape
     if height % 2 or width % 2:
         # a half pixel at the edge would shift the whole grid
-        image = cv2.copyMakeBorder(image, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
+        wider = cv2.copyMakeBorder(image, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
+        image = np.asarray(wider, dtype=np.float32)
     return np.asarray(cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), dtype=np.float32)
 
 
