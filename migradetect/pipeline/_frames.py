@@ -35,11 +35,11 @@ class FrameData:
     """What is known of one frame before detection; images of shape (Y, X)."""
 
     index: int
-    cells: Labels
+    cells: NDArray[Any]
     cell_table: pd.DataFrame
     """From :func:`migradetect.cells.measure_cells`."""
-    detail: Image
-    """Anchored fine detail, for registration."""
+    detail: Image | None
+    """Anchored fine detail, for registration; None once the next frame was compared with it."""
     drift_px: tuple[float, float] = (0.0, 0.0)
     """Stage drift since the first frame (y, x)."""
     registration_confidence: float = 0.0
@@ -93,7 +93,8 @@ def prepare_frame(
     for role in movie.roles:
         above[role] = above_bowl(raw[role], half_variance[role], calibration.px(8.0))
         if role in model.roles:
-            body += above[role] * np.float32(1 / (model.empty_sigma[role] * np.sqrt(len(model.roles))))
+            scale = 1 / (model.empty_sigma[role] * np.sqrt(len(model.roles)))
+            body = np.asarray(cv2.scaleAdd(above[role], scale, body, dst=body), np.float32)
     cells, thick = segment_cells(body, params.cells, calibration, None if before is None else before.cells)
     cell_table = measure_cells(cells, above, calibration)
     del above, body
@@ -120,7 +121,7 @@ def prepare_frame(
     frame = FrameData(index, cells, cell_table, detail, level=level)
     frame.colour = _colour(channels, calibration.px(model.psf_sigma_um))
     frame.focus = typical(np.abs(detail), 0.99)
-    if before is not None and params.registration.enabled:
+    if before is not None and before.detail is not None and params.registration.enabled:
         dy, dx, frame.registration_confidence = estimate_shift(before.detail, detail, params.registration, calibration)
         frame.drift_px = (before.drift_px[0] + dy, before.drift_px[1] + dx)
     elif before is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import cv2
 import numpy as np
@@ -43,17 +44,15 @@ def accepted_sites(second: Pass2) -> Sites:
     )
 
 
-def relabel(plane: NDArray[np.uint32], frame: int, lut: dict[tuple[int, int], int]) -> NDArray[np.int32]:
-    """Labels of a frame replaced by identities; those without one become background."""
-    table = np.zeros(int(plane.max()) + 1, np.int32)
-    for label in range(1, table.size):
-        table[label] = lut.get((frame, label), 0)
-    return _looked_up(plane, table)
+def relabel(plane: NDArray[Any], frame: int, lut: dict[tuple[int, int], int]) -> NDArray[Any]:
+    """Labels of a frame replaced by identities, in the smallest type; those without one become background."""
+    identity = np.array([lut.get((frame, label), 0) for label in range(int(plane.max()) + 1)], np.int64)
+    return _looked_up(plane, identity.astype(np.min_scalar_type(int(identity.max()))))
 
 
 @njit(cache=True, nogil=True)
-def _looked_up(plane: NDArray[np.uint32], table: NDArray[np.int32]) -> NDArray[np.int32]:  # pragma: no cover (numba)
-    out = np.empty(plane.shape, np.int32)
+def _looked_up(plane: NDArray[Any], table: NDArray[Any]) -> NDArray[Any]:  # pragma: no cover (numba)
+    out = np.empty(plane.shape, table.dtype)
     for y in range(plane.shape[0]):
         for x in range(plane.shape[1]):
             out[y, x] = table[plane[y, x]]
@@ -92,8 +91,8 @@ def run_pass3(
     arms = ArmReader(sites.y_stage_um, sites.x_stage_um, sites.diameter_um, first_seen, movie.calibration)
     rows = []
     for t in range(movie.n_frames):
-        cells = relabel(first.cell_labels[t], t, second.cell_lut)
-        fibers = relabel(first.fiber_labels[t], t, second.fiber_lut)
+        cells = relabel(first.cell_labels.compact(t), t, second.cell_lut)
+        fibers = relabel(first.fiber_labels.compact(t), t, second.fiber_lut)
         cell_planes.append(cells)
         fiber_planes.append(fibers)
         drift = (float(second.drift_um[t, 0]), float(second.drift_um[t, 1]))
@@ -112,8 +111,8 @@ def _one_frame(
     model: MovieModel,
     sites: Sites,
     arms: ArmReader,
-    cells: NDArray[np.int32],
-    fibers: NDArray[np.int32],
+    cells: NDArray[Any],
+    fibers: NDArray[Any],
     drift_um: tuple[float, float],
 ) -> pd.DataFrame:
     calibration = movie.calibration

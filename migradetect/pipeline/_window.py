@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +35,7 @@ class Window:
         self._signal: Image | None = None
         self._is_open: NDArray[np.uint8] = np.empty((0, 0, 0), np.uint8)
         # noise variance and open share of each frame, at half the resolution
-        self._noise: deque[tuple[Image, Image]] = deque(maxlen=self._size)
+        self._noise: deque[tuple[Image, NDArray[np.uint8]]] = deque(maxlen=self._size)
 
     def push(self, frame: FrameData, signal: FrameSignal) -> None:
         """Add the next frame; the oldest falls out."""
@@ -43,9 +44,11 @@ class Window:
             self._is_open = np.empty(self._signal.shape, np.uint8)
         self._signal[frame.index % self._size] = signal.signal
         self._is_open[frame.index % self._size] = signal.is_open
-        is_open = signal.is_open[::2, ::2].astype(np.float32)
+        is_open = np.ascontiguousarray(signal.is_open[::2, ::2])
         self._noise.append((signal.half_variance * is_open, is_open))
-        self._frames.append(frame)
+        # what only the next frame is compared with, and in full width, would be kept for the whole window
+        cells = frame.cells.astype(np.min_scalar_type(int(frame.cells.max(initial=0))))
+        self._frames.append(replace(frame, cells=cells, detail=None))
 
     def average(self, centre: int) -> tuple[FrameData, SpotImage]:
         """Frame `centre` and the trimmed mean of all frames within reach of it, in its coordinates."""
