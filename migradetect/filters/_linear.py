@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 from numba import njit
@@ -128,7 +130,7 @@ def shift_integer(image: Image, dy: int, dx: int) -> Image:
     return out
 
 
-def add_shifted(total: Image, image: Image, dy: int, dx: int) -> None:
+def add_shifted(total: Image, image: NDArray[Any], dy: int, dx: int) -> None:
     """Add an image, moved by whole pixels as by :func:`shift_integer`, to another of its shape."""
     height, width = image.shape
     if abs(dy) < height and abs(dx) < width:

@@ -71,8 +71,9 @@ class Window:
         half = self._noise[near[0]][0].shape
         total, share = np.zeros(half, np.float32), np.full(half, 1e-6, np.float32)
         for k, (dy, dx) in zip(near, shifts, strict=True):
-            for plane, out in zip(self._noise[k], (total, share), strict=True):
-                add_shifted(out, plane, round(dy / 2), round(dx / 2))
+            variance, is_open = self._noise[k]
+            add_shifted(total, variance, round(dy / 2), round(dx / 2))
+            add_shifted(share, is_open, round(dy / 2), round(dx / 2))
         total /= share
         # nowhere open: what is written there is never read, but must not be 0
         total[share < 0.5] = 1.0
