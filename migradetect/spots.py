@@ -78,7 +78,10 @@ class SpotImage:
     @cached_property
     def snr(self) -> Image:
         """Signal with white noise of standard deviation 1, shape (Y, X)."""
-        return np.asarray(self.signal / np.sqrt(self.variance) * self.weight, dtype=np.float32)
+        root = np.sqrt(self.variance)
+        out = np.divide(self.signal, root, out=root)
+        out *= self.weight
+        return out
 
 
 def find_spots(

@@ -116,7 +116,7 @@ def _texture(image: Image) -> float:
     bowl = np.stack([np.ones_like(y), y, x, y * x, y**2, x**2], axis=-1).reshape(-1, 6)
     rest = blocks.ravel() - bowl @ np.linalg.lstsq(bowl, blocks.ravel(), rcond=None)[0]
     # a part is enough for the noise, and the whole would cost more than all the rest
-    middle = tuple(slice(max(0, size // 2 - 128), size // 2 + 128) for size in image.shape)
+    middle = tuple(slice(max(0, size // 2 - 80), size // 2 + 80) for size in image.shape)
     typical = float(np.median(estimate_noise([image[middle]]).sigma(image[middle]))) / _BLOCK_PX
     return float(1.4826 * np.median(np.abs(rest - np.median(rest)))) / typical if typical > 0 else 0.0
 
