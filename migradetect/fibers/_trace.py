@@ -176,13 +176,13 @@ def _lengths(parts: Labels, n: int) -> NDArray[np.float64]:
 
 def _diagonals(parts: Labels, n: int, places: Places, width: int) -> NDArray[np.float64]:
     """Diagonal of the bounding box of each part in px, shape (n + 1,): a curl is longer than it is wide."""
-    sides = []
+    sides: list[NDArray[np.float64]] = []
     for place in (places // width, places % width):
         least, most = np.full(n + 1, np.iinfo(np.int64).max), np.full(n + 1, -1)
         np.minimum.at(least, parts, place)
         np.maximum.at(most, parts, place)
         sides.append(np.where(most >= 0, most - least + 1.0, 0.0))
-    return np.asarray(np.hypot(*sides), np.float64)
+    return np.hypot(sides[0], sides[1]).astype(np.float64)
 
 
 def _outside_beads(beads: Beads, margin_px: float, shape: tuple[int, int]) -> NDArray[np.bool_]:
