@@ -171,7 +171,7 @@ def _is_lobe(response: Image, places: Places, disc: Places) -> NDArray[np.bool_]
 def _lengths(parts: Labels, n: int) -> NDArray[np.float64]:
     """Length of each part in px, shape (n + 1,); that of none is 0."""
     # a pixel of an 8-connected line stands for 1.1 pixels of length on average over all directions
-    return np.bincount(parts, minlength=n + 1) * 1.1
+    return 1.1 * np.bincount(parts, minlength=n + 1).astype(np.float64)
 
 
 def _diagonals(parts: Labels, n: int, places: Places, width: int) -> NDArray[np.float64]:
