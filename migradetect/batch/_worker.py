@@ -36,7 +36,6 @@ _LIBRARIES = (
     "opencv-python-headless",
     "numba",
     "trackpy",
-    "skan",
     "tifffile",
 )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 import pandas as pd
@@ -52,8 +54,8 @@ def measure_fibers(labels: Labels, response: Image, cells: Labels, calibration: 
     label = labels.ravel()[places].astype(np.int64)
     n = int(label.max())
 
-    def per_fiber(of: NDArray[np.int64], weights: NDArray[np.floating] | None = None) -> NDArray[np.floating]:
-        return np.bincount(of, weights=weights, minlength=n + 1)[1:]
+    def per_fiber(of: NDArray[np.int64], weights: NDArray[np.floating] | None = None) -> NDArray[Any]:
+        return np.asarray(np.bincount(of, weights=weights, minlength=n + 1)[1:])
 
     branches = find_branches(places, width)
     of_branch = label[branches.course[branches.first[:-1]]]

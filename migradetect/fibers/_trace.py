@@ -127,7 +127,7 @@ def _drawn(places: Places, shape: tuple[int, int]) -> Plane:
     return image
 
 
-def _places(image: Plane | NDArray[np.uint8]) -> Places:
+def _places(image: Plane) -> Places:
     """Where an image of 0 and 1 is 1, in the raveled image."""
     return np.flatnonzero(image.view(np.bool_))
 
@@ -171,18 +171,18 @@ def _is_lobe(response: Image, places: Places, disc: Places) -> NDArray[np.bool_]
 def _lengths(parts: Labels, n: int) -> NDArray[np.float64]:
     """Length of each part in px, shape (n + 1,); that of none is 0."""
     # a pixel of an 8-connected line stands for 1.1 pixels of length on average over all directions
-    return np.bincount(parts, minlength=n + 1) * 1.1
+    return 1.1 * np.bincount(parts, minlength=n + 1).astype(np.float64)
 
 
 def _diagonals(parts: Labels, n: int, places: Places, width: int) -> NDArray[np.float64]:
     """Diagonal of the bounding box of each part in px, shape (n + 1,): a curl is longer than it is wide."""
-    sides = []
+    sides: list[NDArray[np.float64]] = []
     for place in (places // width, places % width):
         least, most = np.full(n + 1, np.iinfo(np.int64).max), np.full(n + 1, -1)
         np.minimum.at(least, parts, place)
         np.maximum.at(most, parts, place)
         sides.append(np.where(most >= 0, most - least + 1.0, 0.0))
-    return np.hypot(*sides)
+    return np.hypot(sides[0], sides[1]).astype(np.float64)
 
 
 def _outside_beads(beads: Beads, margin_px: float, shape: tuple[int, int]) -> NDArray[np.bool_]:
@@ -210,12 +210,13 @@ def _lead_to_beads(fibers: Places, beads: Beads, reach_px: float, shape: tuple[i
 def _bridge(lines: Plane, ridge: LineFilter, params: FiberParams, calibration: Calibration) -> Plane:
     """Close gaps of a pixel or two by dilation, longer ones where a weak ridge leads across."""
     width = lines.shape[1]
-    closed = np.asarray(cv2.morphologyEx(lines, cv2.MORPH_CLOSE, _SQUARE))
+    closed = np.asarray(cv2.morphologyEx(lines, cv2.MORPH_CLOSE, _SQUARE), np.uint8)
     gap = round(calibration.px(params.max_gap_um))
     pieces_at = _places(closed)
     if gap < 2 or not pieces_at.size:
         return closed
-    reach = _places(np.asarray(cv2.dilate(closed, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (gap | 1, gap | 1)))))
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (gap | 1, gap | 1))
+    reach = _places(np.asarray(cv2.dilate(closed, disc), np.uint8))
     floor = _BRIDGE_SHARE * params.low_snr
     ridge.compute_new(reach, floor)
     weak = reach[(ridge.response.ravel()[reach] > floor) | closed.ravel()[reach].view(np.bool_)]
@@ -232,7 +233,7 @@ def _bridge(lines: Plane, ridge: LineFilter, params: FiberParams, calibration: C
     n_lines = np.bincount(pairs // (n_pieces + 1), minlength=n_gaps + 1)
     bridge = (n_lines >= 2) & (np.bincount(gaps, minlength=n_gaps + 1) <= gap)
     closed.ravel()[weak[bridge[gaps]]] = 1
-    return np.asarray(cv2.morphologyEx(closed, cv2.MORPH_CLOSE, _SQUARE))
+    return np.asarray(cv2.morphologyEx(closed, cv2.MORPH_CLOSE, _SQUARE), np.uint8)
 
 
 @njit(cache=True, nogil=True)

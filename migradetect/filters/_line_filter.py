@@ -35,7 +35,7 @@ _MEDIAN_NOISE = 1.2
 #: Gaps of a line are crossed where its crest goes on within this many pixels.
 _GAP_PX = 3
 #: Of the pixels in three parts of a line the most curved one is above the mean by more than this.
-_MOST_CURVED = 1.25
+_MOST_CURVED = 1.1
 #: Pixels at the edge of an image of which nothing is computed.
 _EDGE_PX = 2
 #: Binary fractions of a pixel.
@@ -77,7 +77,7 @@ class LineFilter:
         for edge in (self._counts[:1], self._counts[-1:], self._counts[:, :1], self._counts[:, -1:]):
             edge[...] = 0
         # where every pixel of every line counts nothing has to be asked on the way
-        self._whole = cv2.erode(self._counts, np.ones((2 * n + 1, 2 * n + 1), np.uint8))
+        self._whole = np.asarray(cv2.erode(self._counts, np.ones((2 * n + 1, 2 * n + 1), np.uint8)), np.uint8)
         self._known = np.zeros(smooth.shape, np.uint8)
         self._settings = (n, _MEDIAN_NOISE * noise, least)
         self.response: Image = np.zeros(smooth.shape, np.float32)
@@ -222,7 +222,7 @@ def _across(
             flat[np.uintp(p + row + 1)] - flat[np.uintp(p + row - 1)]
         )
         total += middle * flat[np.uintp(p)] - straight - xy * diagonal
-    return total
+    return float(total)
 
 
 @njit(cache=True, nogil=True)

@@ -10,7 +10,7 @@ from scipy import ndimage as ndi
 from skimage.draw import circle_perimeter, line
 
 from migradetect.calibration import Calibration
-from migradetect.fibers import ATTACH_UM, Beads, _components, branch_paths, measure_fibers, trace_fibers
+from migradetect.fibers import ATTACH_UM, Beads, branch_paths, line_strength, measure_fibers, trace_fibers
 from migradetect.params import FiberParams
 
 CALIBRATION = Calibration(0.14, 60.0)
@@ -220,11 +220,14 @@ def test_tracing_leaves_its_inputs_alone() -> None:
     assert np.array_equal(labels, kept)
 
 
-@pytest.mark.parametrize("share", [0.02, 0.3, 0.6])
-@pytest.mark.parametrize("connectivity", [4, 8])
-def test_parts_are_numbered_as_scipy_numbers_them(share: float, connectivity: int) -> None:
-    mask = np.random.default_rng(1).uniform(size=(101, 67)) < share
-    labels, n = _components(mask, connectivity)
-    expect, n_expect = ndi.label(mask, structure=ndi.generate_binary_structure(2, connectivity // 4))
-    assert n == n_expect
-    np.testing.assert_array_equal(labels, expect)
+def test_strength_is_the_mean_over_the_lines_around() -> None:
+    labels = centreline((40, 40, 100, 100), (90, 0, 90, 279)) + 2 * centreline((255, 200, 259, 279))
+    response = np.abs(noise(3)) + 5 * (labels > 0)
+    reach = round(CALIBRATION.px(2.0))
+    found = line_strength(labels, response, CALIBRATION)
+    line_pixels = np.argwhere(labels > 0)
+    for y, x in [(0, 0), (90, 279), (70, 60), (70, 75), (259, 250), (100, 114), (100, 115), (30, 10)]:
+        near = (np.abs(line_pixels - (y, x)) <= reach).all(axis=1)
+        expect = response[tuple(line_pixels[near].T)].mean() if near.any() else 0
+        assert found[y, x] == pytest.approx(expect, rel=1e-5)
+    assert (found > 0).sum() == ndi.maximum_filter(labels > 0, 2 * reach + 1).sum()

@@ -18,6 +18,7 @@ from migradetect.filters import (
     estimate_noise,
     gaussian,
     halved,
+    line_filter,
     line_response,
     line_widths_um,
     local_background,
@@ -460,6 +461,38 @@ def test_average_along_lines_is_the_best_median_of_five_parts() -> None:
     assert expect.max() > 3, "test invalid"
     np.testing.assert_allclose(response, expect, atol=1e-4)
     assert crest[18:22, 15:25].any()
+
+
+@pytest.mark.parametrize(("pixel_um", "psf_um"), [(0.065, 0.12), (0.14, 0.115), (0.25, 0.2)])
+def test_lines_that_are_sought_are_those_of_the_whole_image(pixel_um: float, psf_um: float) -> None:
+    clean, _ = fibers(pixel_um, psf_um, 1.0, 60.0)
+    yy, _ = np.mgrid[-1 : 1 : clean.shape[0] * 1j, : clean.shape[1]]
+    # from lines that nothing shows to very bright ones, a body in the midst
+    image = (10 ** (0.2 + yy) * clean + white(3, clean.shape)).astype(np.float32)
+    weight = 1 - draw_disc(clean.shape, 20 / pixel_um, 25 / pixel_um, 6 / pixel_um).astype(np.float32)
+    given = (image, weight, max(1.1 * psf_um / pixel_um, 0.9), 0.9 / pixel_um)
+    whole, crest, angle = line_response(*given)
+    lines = line_filter(*given)
+    places = lines.follow(4.2, 3.3, 2.0)
+    found = lines.response.ravel()[places]
+    np.testing.assert_allclose(found, whole.ravel()[places], rtol=0.02)
+    assert np.mean(np.abs(found - whole.ravel()[places]) < 1e-3) > 0.97
+    assert (np.diff(places) > 0).all()
+    # what is not found is dust: crests of a few pixels that no line of any length runs through
+    missed = whole > 3.3
+    missed.ravel()[places] = False
+    labels, n = ndi.label(missed, structure=np.ones((3, 3)))
+    strong = ndi.maximum(whole, labels, np.arange(1, n + 1))
+    assert (np.asarray(strong) > 4.2).mean() < 0.1
+    assert np.isin(np.flatnonzero(whole > 4.2), places).mean() > 0.99
+    on_crest = lines.crests(places)
+    assert (on_crest == crest.ravel()[places]).mean() > 0.98
+    again = lines.response.copy()
+    lines.compute(places)
+    np.testing.assert_array_equal(lines.response, again)
+    lines.compute_all()
+    np.testing.assert_allclose(lines.response, whole, rtol=0.02, atol=1e-5)
+    assert np.abs(lines.angle_rad - angle).ravel()[places].max() < 0.7
 
 
 # --- trimmed mean of frames
