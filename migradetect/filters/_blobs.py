@@ -23,11 +23,11 @@ Image = NDArray[np.float32]
 Array = NDArray[np.float64]
 
 #: A Gaussian of this sigma, in pixels, is still sampled finely enough: from here on every second pixel will do.
-_FINEST_PX = 2.5
+_FINEST_PX = 2.0
 #: Share of a kernel below which nothing is near.
 _LEAST_SUPPORT = np.float32(1e-3)
 #: Rows and columns of a tile, even: its planes fit into the cache.
-_TILE = (256, 512)
+_TILE = (192, 384)
 #: A scale that is not known.
 _NO_PLANE: Image = np.empty((0, 0), np.float32)
 #: Columns of what :func:`_maxima` finds: pixel, place on it, response, roundness, response of the finer scale there,
