@@ -16,7 +16,7 @@ from migradetect.batch._lock import OutputLock
 from migradetect.batch._log import LOG_NAME, log_file
 from migradetect.batch._run import RECORD_NAMES, BatchSummary, refuse_foreign
 from migradetect.batch._shards import SHARDS
-from migradetect.batch._worker import INTERRUPTED
+from migradetect.batch._worker import IDENTITY, INTERRUPTED
 from migradetect.errors import NoMoviesError, OutputError, ReadError
 
 if TYPE_CHECKING:
@@ -298,7 +298,7 @@ def _place(source: Path, target: Path, shard: _Shard) -> bool:
             f"{source}: expected complete results, got missing or damaged files; run --shard {shard.name} again, then "
             "merge"
         )
-    if is_complete(target) and (target / "manifest.json").read_bytes() == (source / "manifest.json").read_bytes():
+    if is_complete(target, verify=True) and _identity_of(target) == _identity_of(source):
         return True
     if (target / "edits.jsonl").exists():
         raise OutputError(
@@ -306,3 +306,9 @@ def _place(source: Path, target: Path, shard: _Shard) -> bool:
         )
     publish_copy(source, target)
     return False
+
+
+def _identity_of(folder: Path) -> dict[str, Any]:
+    """What makes results the same, whenever and wherever they were made."""
+    provenance = json.loads((folder / "movie.json").read_text(encoding="utf-8"))
+    return {name: provenance.get(name) for name in (*IDENTITY, "path")}

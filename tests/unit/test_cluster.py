@@ -191,7 +191,7 @@ main()
 def test_no_scheduler_is_one_line(monkeypatch):
     monkeypatch.setattr(_dask, "_ANSWER_S", 1)
     with (
-        pytest.raises(ParamsError, match="expected a dask scheduler at tcp://127.0.0.1:9, got no answer"),
+        pytest.raises(ParamsError, match=r"expected a dask scheduler at tcp://127\.0\.0\.1:9, got no answer"),
         dask_executor("tcp://127.0.0.1:9"),
     ):
         pass
