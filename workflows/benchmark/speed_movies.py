@@ -57,8 +57,8 @@ class Field:
                 is_noise_free=True,
                 **_BIOLOGY,
             )
-            cells = simulation.truth.cells.groupby("frame").size().mean()
-            migrasomes = simulation.truth.migrasomes.groupby("frame").size().mean()
+            cells = len(simulation.truth.cells) / self.n_frames
+            migrasomes = len(simulation.truth.migrasomes) / self.n_frames
             print(f"field: {cells:.0f} cells and {migrasomes:.0f} migrasomes in a frame", flush=True)
             p = simulation.params
             camera = [p.gain_count_per_e, p.offset_count, p.read_noise_e]

@@ -101,8 +101,8 @@ def _draw(table: pd.DataFrame, path: Path) -> None:
 
 def _text(table: pd.DataFrame, failed: pd.DataFrame) -> str:
     lines = [
-        "| case | method | frame | frames | movies | workers | wall s (least to most) | cpu s | megapixels / cpu s | peak MB: "
-        "largest process, all | rounds |",
+        "| case | method | frame | frames | movies | workers | wall s (least to most) | cpu s | megapixels / cpu s | "
+        "peak MB: largest process, all | rounds |",
         "|---|---|---|---|---|---|---|---|---|---|---|",
     ]
     for row in table.itertuples():
@@ -112,8 +112,8 @@ def _text(table: pd.DataFrame, failed: pd.DataFrame) -> str:
         pace = f"{row.mp_per_cpu_s:.2f}" if np.isfinite(row.mp_per_cpu_s) else "-"
         frame, frames = (row.size_px or "-", row.n_frames or "-")
         lines.append(
-            f"| {row.name} | {_NAMES.get(row.method, row.method)} | {frame} | {frames} | {row.n_movies} | {row.workers} | "
-            f"{wall:.2f}{spread} | {row.cpu_s:.1f} | {pace} | {row.peak_mb:.0f}, {row.peak_all_mb:.0f} | {row.n} |"
+            f"| {row.name} | {_NAMES.get(row.method, row.method)} | {frame} | {frames} | {row.n_movies} | "
+            f"{row.workers} | {wall:.2f}{spread} | {row.cpu_s:.1f} | {pace} | {row.peak_mb:.0f}, {row.peak_all_mb:.0f} | {row.n} |"
         )
     many = table[table["name"] == "workers"].sort_values("workers")
     if len(many) > 1:

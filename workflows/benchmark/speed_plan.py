@@ -107,21 +107,22 @@ def plan_text(path: Path = INPUTS) -> str:
     results_gb = movies * screen["frames"] * measured["result_mb_per_frame"] / 1e3
     lines = [
         f"{screen['wells']} wells x {screen['fields']} fields x {screen['frames']} frames of {screen['height_px']} x "
-        f"{screen['width_px']} x {screen['channels']}: {movies} movies of {movie_gb:.2f} GB and {megapixels:.0f} megapixels, "
-        f"{movies * movie_gb / 1e3:.1f} TB in all; results {results_gb:.0f} GB.",
+        f"{screen['width_px']} x {screen['channels']}: {movies} movies of {movie_gb:.2f} GB and {megapixels:.0f} "
+        f"megapixels, {movies * movie_gb / 1e3:.1f} TB in all; results {results_gb:.0f} GB.",
         "",
         f"Nodes of {node['cores']} cores, {node['memory_gb']} GB and {node['network_gb_s']:g} GB/s; a file server that "
         f"gives {site['server_gb_s']:g} GB/s to all. One core: {measured['megapixels_per_core_s']:g} megapixels/s, "
-        f"{measured['peak_worker_gb']:g} GB; all cores of a node at work: {measured['all_cores_efficiency']:.0%} of that "
-        "pace each.",
+        f"{measured['peak_worker_gb']:g} GB; all cores of a node at work: {measured['all_cores_efficiency']:.0%} of "
+        "that pace each.",
         "",
-        "| nodes | movies at a time | hours | of computing | of reading | merge | memory per node | file server | limited by |",
+        "| nodes | movies at a time | hours | of computing | of reading | merge | memory per node | file server | "
+        "limited by |",
         "|---|---|---|---|---|---|---|---|---|",
     ]
     for one in plans:
         lines.append(
-            f"| {one.nodes} | {one.nodes * one.workers} | **{one.hours:.1f}** | {one.compute_h:.1f} | {one.read_h:.1f} | "
-            f"{one.merge_h:.2f} | {one.memory_gb:.0f} GB | {one.server_gb_s:.2f} GB/s, input read {one.reads} x | "
+            f"| {one.nodes} | {one.nodes * one.workers} | **{one.hours:.1f}** | {one.compute_h:.1f} | "
+            f"{one.read_h:.1f} | {one.merge_h:.2f} | {one.memory_gb:.0f} GB | {one.server_gb_s:.2f} GB/s, input read {one.reads} x | "
             f"{one.limit} |"
         )
     return "\n".join(lines)
