@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,25 +85,24 @@ def measure(command: list[str], log: Path) -> Measured:
         If it fails; the log has its words.
     """
     environ = os.environ | _ONE_THREAD
+    report = log.with_suffix(".json")
+    launcher = [sys.executable, "-S", str(HERE / "speed_launch.py"), str(report)]
     with log.open("w+", encoding="utf-8") as file:
-        started = time.perf_counter()
-        process = subprocess.Popen(command, env=environ, stdout=file, stderr=subprocess.STDOUT, cwd=HERE)
+        process = subprocess.Popen([*launcher, *command], env=environ, stdout=file, stderr=file, cwd=HERE)
         watch = _Watch(process.pid)
-        # this child and its own children, not those of earlier runs
-        _, status, usage = os.wait4(process.pid, 0)
-        wall = time.perf_counter() - started
-        process.returncode = os.waitstatus_to_exitcode(status)
+        process.wait()
         watch.stop()
         file.seek(0)
         said = file.read()
-    if process.returncode:
-        raise RuntimeError(f"exit code {process.returncode}: {' '.join(said.split())[-300:]}")
+    used = json.loads(report.read_text(encoding="utf-8")) if report.exists() else {"code": process.returncode}
+    code = used.pop("code")
+    if code:
+        raise RuntimeError(f"exit code {code}: {' '.join(said.split())[-300:]}")
     part = float("nan")
     last = said.strip().splitlines()[-1:] or [""]
     if last[0].startswith('{"seconds"'):
         part = float(json.loads(last[0])["seconds"])
-    unit = 1 if sys.platform == "darwin" else 1024
-    return Measured(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * unit / 1e6, watch.peak_bytes / 1e6, part)
+    return Measured(**used, peak_all_mb=watch.peak_bytes / 1e6, part_s=part)
 
 
 class _Watch(threading.Thread):

@@ -3,8 +3,8 @@
 A field of 2048 x 2048 pixels with two channels, about 20 cells and 300 migrasomes is simulated without noise over
 50 frames. Smaller sizes are cut out of its middle. Longer movies play these frames forth and back, since hours of
 simulation would tell nothing about speed: cells then walk back and migrasomes shrink again every other time, which
-costs the analysis what growth costs it. Each frame gets fresh noise of photons and of the camera (as one normal deviate of
-the same variance), so that no two frames are alike and candidates of noise come and go as they do in a real movie.
+costs the analysis what growth costs it. Each frame gets fresh noise of photons and of the camera (as one normal deviate
+of the same variance), so that no two frames are alike and candidates of noise come and go as they do in a real movie.
 """
 
 from __future__ import annotations

@@ -109,11 +109,12 @@ def _text(table: pd.DataFrame, failed: pd.DataFrame) -> str:
         is_part = np.isfinite(row.part_s)
         wall = row.part_s if is_part and row.name == "part" else row.wall_s
         spread = "" if row.name == "part" else f" ({row.least_s:.1f} to {row.most_s:.1f})"
+        peaks = f"{row.peak_mb:.0f}, {row.peak_all_mb:.0f}"
         pace = f"{row.mp_per_cpu_s:.2f}" if np.isfinite(row.mp_per_cpu_s) else "-"
         frame, frames = (row.size_px or "-", row.n_frames or "-")
         lines.append(
             f"| {row.name} | {_NAMES.get(row.method, row.method)} | {frame} | {frames} | {row.n_movies} | "
-            f"{row.workers} | {wall:.2f}{spread} | {row.cpu_s:.1f} | {pace} | {row.peak_mb:.0f}, {row.peak_all_mb:.0f} | {row.n} |"
+            f"{row.workers} | {wall:.2f}{spread} | {row.cpu_s:.1f} | {pace} | {peaks} | {row.n} |"
         )
     many = table[table["name"] == "workers"].sort_values("workers")
     if len(many) > 1:

@@ -91,7 +91,8 @@ def _channel(movie: str) -> list[np.ndarray]:
     import tifffile
 
     stack = tifffile.memmap(movie)
-    return [stack[index, 0] for index in range(len(stack))]
+    # ImageJ files are big-endian, which numba refuses
+    return [stack[index, 0].astype(np.uint16) for index in range(len(stack))]
 
 
 def blob_log(movie: str) -> Callable[[], object]:

@@ -122,7 +122,7 @@ def plan_text(path: Path = INPUTS) -> str:
     for one in plans:
         lines.append(
             f"| {one.nodes} | {one.nodes * one.workers} | **{one.hours:.1f}** | {one.compute_h:.1f} | "
-            f"{one.read_h:.1f} | {one.merge_h:.2f} | {one.memory_gb:.0f} GB | {one.server_gb_s:.2f} GB/s, input read {one.reads} x | "
-            f"{one.limit} |"
+            f"{one.read_h:.1f} | {one.merge_h:.2f} | {one.memory_gb:.0f} GB | {one.server_gb_s:.2f} GB/s, "
+            f"input read {one.reads} x | {one.limit} |"
         )
     return "\n".join(lines)
