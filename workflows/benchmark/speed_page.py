@@ -88,6 +88,8 @@ def _draw(table: pd.DataFrame, path: Path) -> None:
             text += f": {start:.1f} s + {growth:.2f} s a frame, T^{exponent(x, y):.2f}"
         frames.plot(x, y, color=colour, marker=marker, label=text)
         memory.plot(x, rows["peak_mb"], color=colour, marker=marker, label=str(method))
+    for axes in (frames, memory):
+        axes.margins(y=0.15)
     frames.set(xlabel="frames", ylabel="cpu s", xlim=(0, None), ylim=(0, None))
     frames.set_title("time against frames")
     memory.set(xlabel="frames", ylabel="peak of the largest process, MB", xlim=(0, None), ylim=(0, None))
