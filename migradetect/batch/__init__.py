@@ -8,11 +8,12 @@ from migradetect.batch._lock import OutputLock
 from migradetect.batch._merge import merge_shards
 from migradetect.batch._resources import WorkerPlan, auto_workers, available_cores, peak_bytes, plan_workers
 from migradetect.batch._run import BatchSummary, run_batch
-from migradetect.batch._shards import Division, divide, parse_shard, shard_folder
+from migradetect.batch._shards import SHARDS, Division, divide, parse_shard, shard_folder
 from migradetect.batch._slurm import SlurmJob, slurm_script
 from migradetect.batch._work import Work, estimate_work
 
 __all__ = [
+    "SHARDS",
     "AnalyzeFunction",
     "BatchSummary",
     "Division",

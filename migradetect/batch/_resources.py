@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["WorkerPlan", "auto_workers", "available_bytes", "available_cores", "peak_bytes", "plan_workers"]
 
 #: Peak memory of a worker: libraries and tables, and per pixel of a frame the images of the sliding window. Measured by
-#: `workflows/benchmark/memory.py`, rounded up by a fifth.
+#: `workflows/benchmark/memory.py` (0.59 GB at 512 x 512 x 2, 0.85 at 1024, 2.2 at 2048), rounded up by a fifth.
 BASE_BYTES, BYTES_PER_PIXEL = 450_000_000, 550
 #: Movies that are opened to see how large a frame is: those with the largest files, and some spread over the others.
 _LOOKED_AT = 64

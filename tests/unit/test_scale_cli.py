@@ -53,6 +53,10 @@ def test_shards_and_merge(cli, fake, tmp_path):
     assert {"1 movie", "2 movies"} == {text.splitlines()[-1].split(" found")[0] for text in listed}
     codes = [cli("run", "in", "--out", "out", "--shard", f"{k}/2")[0] for k in (1, 2)]
     assert sorted(codes)[0] in (0, 1)
+    code, out, _ = cli("status", "out")
+    assert code == 0
+    assert [line.split()[:2] for line in out.splitlines() if "/2" in line] == [["1/2", "finished"], ["2/2", "finished"]]
+    assert "migradetect merge out" in out
     code, out, _ = cli("merge", "out")
     assert code == 1, "as a run with one failed movie"
     assert "2 done, 1 failed. Results: out" in out

@@ -270,5 +270,5 @@ def test_work_is_read_from_the_headers(tmp_path):
     big = dataclasses.replace(work, n_movies=1536, pixels=1536 * 10**9, largest_movie_pixels=10**9)
     n = big.shards(60, 4)
     assert 1 < n < 1536
-    assert 60 <= big.minutes(n, 4) < 75
+    assert 60 <= big.minutes(n, 4) < 80
     assert big.shards(0.01, 1) == 1536, "never more shards than movies"
