@@ -15,6 +15,7 @@ from migradetect.batch._collect import collect
 from migradetect.batch._job import Event, Job, Outcome
 from migradetect.batch._threads import limit_threads
 from migradetect.batch._worker import analyze_job
+from migradetect.errors import printable
 
 __all__ = ["run_in_executor"]
 
@@ -56,7 +57,10 @@ def run_in_executor(
     try:
         for job in jobs:
             futures[executor.submit(_run_remote, _absolute(job), channel, __version__, here)] = job
-        yield from collect(futures, channel.close, drain, cancel)
+        given = {job.entry.movie_id: printable(str(job.entry.path)) for job in jobs}
+        for outcome in collect(futures, channel.close, drain, cancel):
+            # in the table as the user gave it, whatever the worker called it
+            yield dataclasses.replace(outcome, row=outcome.row | {"path": given[outcome.movie_id]})
     finally:
         channel.close()
         for future in futures:

@@ -61,7 +61,7 @@ class Remaining:
     def seconds(self) -> float | None:
         """Seconds that are left; None as long as too little is done to tell."""
         worked = self.done - self._kept
-        if self._start is None or worked < 0.05:
+        if self._start is None or worked < 0.1:
             return None
         return (self._clock() - self._start) / worked * (self._n_movies - self.done)
 

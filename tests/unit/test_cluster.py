@@ -89,9 +89,11 @@ def tables(out: Path) -> dict[str, bytes]:
     return {str(path.relative_to(out)): path.read_bytes() for path in files}
 
 
-def test_movies_on_a_cluster_survive_the_death_of_a_worker(cluster, tmp_path):
-    folder = batch_fakes.make_movies(tmp_path / "in", "a", "b", "bug", "second_c", "z")
-    entries = find_movies([folder])
+def test_movies_on_a_cluster_survive_the_death_of_a_worker(cluster, tmp_path, monkeypatch):
+    batch_fakes.make_movies(tmp_path / "in", "a", "b", "bug", "second_c", "z")
+    # relative paths: workers have another working folder
+    monkeypatch.chdir(tmp_path)
+    entries = find_movies(["in"])
     events = []
 
     def watch(event):
