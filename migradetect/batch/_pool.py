@@ -14,24 +14,19 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
+from migradetect.batch._collect import DIED, GRACE_S, collect, interrupted
 from migradetect.batch._job import Event, Job, Outcome
-from migradetect.batch._worker import INTERRUPTED, analyze_job
+from migradetect.batch._threads import limit_threads
+from migradetect.batch._worker import analyze_job
 
-__all__ = ["run_in_executor", "run_in_pool"]
+__all__ = ["run_in_pool"]
 
-#: Seconds that running movies get to stop by themselves after the user asked to stop.
-GRACE_S = 2.0
-_POLL_S = 0.1
 _LEAVE_S = 0.3
 _PR_SET_PDEATHSIG = 1
-_DIED = (
-    "the worker process died, most likely killed for want of memory; give fewer --workers, or crop the movie in "
-    "space or time"
-)
 
 # set once in each worker process
 _reports: Any = None
@@ -71,11 +66,11 @@ def run_in_pool(
         for movie_id in suspects:
             if cancel():
                 # a signal to the whole process group ends the workers too: they did not fail, they were stopped
-                yield from (_interrupted(job) for job in waiting.values())
+                yield from (interrupted(job) for job in waiting.values())
                 return
             job = waiting.pop(movie_id)
             alone = list(_one_pool([job], 1, report, cancel, set()))
-            yield alone[0] if alone else Outcome(movie_id, "failed", _DIED, row={"path": str(job.entry.path)})
+            yield alone[0] if alone else Outcome(movie_id, "failed", DIED, row={"path": str(job.entry.path)})
 
 
 def _one_pool(
@@ -102,7 +97,7 @@ def _one_pool(
         with _no_interrupt(), contextlib.suppress(BrokenProcessPool, OSError):
             for job in jobs:
                 futures[pool.submit(_run, job)] = job
-        yield from _collect(futures, stop, drain, cancel)
+        yield from collect(futures, stop.set, drain, cancel)
     finally:
         # reached at the end, on errors of the caller, and when the caller stops listening
         stop.set()
@@ -110,54 +105,6 @@ def _one_pool(
         _end_processes([child for child in multiprocessing.active_children() if child not in before])
         reports.cancel_join_thread()
         reports.close()
-
-
-def _collect(
-    futures: dict[Future[Outcome], Job], stop: Any, drain: Callable[[], None], cancel: Callable[[], bool]
-) -> Generator[Outcome, None, None]:
-    pending = set(futures)
-    deadline: float | None = None
-    while pending:
-        ready, pending = wait(pending, timeout=_POLL_S, return_when=FIRST_COMPLETED)
-        drain()
-        for future in ready:
-            if not future.cancelled() and not isinstance(future.exception(), BrokenProcessPool):
-                yield _result(future, futures[future])
-        if deadline is None and cancel():
-            stop.set()
-            deadline = time.monotonic() + GRACE_S
-            for future in list(pending):
-                if future.cancel():
-                    pending.discard(future)
-                    yield _interrupted(futures[future])
-        if deadline is not None and time.monotonic() > deadline:
-            yield from (_interrupted(futures[future]) for future in pending)
-            return
-
-
-def _result(future: Future[Outcome], job: Job) -> Outcome:
-    error = future.exception()
-    if error is None:
-        return future.result()
-    # analyze_job never raises: this is a job or an outcome that does not pickle, or an executor that failed
-    message = f"unexpected {type(error).__name__}: {' '.join(str(error).split())}"
-    return Outcome(job.entry.movie_id, "failed", message, row={"path": str(job.entry.path)})
-
-
-def _interrupted(job: Job) -> Outcome:
-    return Outcome(job.entry.movie_id, "skipped", INTERRUPTED, row={"path": str(job.entry.path)})
-
-
-def run_in_executor(
-    jobs: Sequence[Job], executor: Executor, cancel: Callable[[], bool]
-) -> Generator[Outcome, None, None]:
-    """Analyse movies in somebody else's executor, such as that of a dask cluster.
-
-    Movies that run when the user asks to stop are left to the executor; their outcome is recorded as interrupted.
-    """
-    futures = {executor.submit(analyze_job, job): job for job in jobs}
-    stop = threading.Event()
-    yield from _collect(futures, stop, lambda: None, cancel)
 
 
 def _received(reports: Any) -> Iterator[Event]:
@@ -207,11 +154,7 @@ def _start_worker(reports: Any, stop: Any) -> None:
     _reports, _stop = reports, stop
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _die_with_parent()
-    for name in ("OMP", "OPENBLAS", "MKL", "NUMEXPR", "VECLIB_MAXIMUM", "NUMBA"):
-        os.environ[f"{name}_NUM_THREADS"] = "1"
-    import cv2
-
-    cv2.setNumThreads(1)
+    limit_threads()
     logger = logging.getLogger("migradetect")
     logger.setLevel(logging.INFO)
     # warnings and log lines travel to the parent's log file: nothing but the parent writes to the console

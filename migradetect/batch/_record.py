@@ -6,7 +6,7 @@ import json
 import logging
 import os
 import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -42,9 +42,18 @@ class BatchRecord:
         ``"parquet"``, ``"csv"`` or ``"both"``.
     command : str or None
         Command line, for the record.
+    more : mapping
+        Further facts about the run, such as which shard it is; they replace those of the same name.
     """
 
-    def __init__(self, folder: Path, params: Params, table_format: TableFormat, command: str | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        params: Params,
+        table_format: TableFormat,
+        command: str | None = None,
+        more: Mapping[str, Any] | None = None,
+    ) -> None:
         self._folder = folder
         self._format = table_format
         self._rows: dict[str, dict[str, Any]] = {}
@@ -59,7 +68,8 @@ class BatchRecord:
             "process": os.getpid(),
             "parameters": params.model_dump(mode="json"),
             "versions": versions(),
-        }
+            "table_format": table_format,
+        } | dict(more or {})
 
     def keep(self, movie_ids: Iterable[str]) -> None:
         """Take over the rows of earlier runs into the same folder, but for the movies of this run."""
@@ -90,7 +100,7 @@ class BatchRecord:
             self._movies[movie_id] = {"status": "pending", "path": path}
             self._rows[movie_id] = {"movie_id": movie_id, "status": "skipped", "error": PENDING, "path": path}
 
-    def add(self, outcome: Outcome) -> None:
+    def add(self, outcome: Outcome, write: bool = True) -> None:
         """Record how a movie ended, and write."""
         row = {"movie_id": outcome.movie_id, "status": outcome.status, "error": outcome.error, **outcome.row}
         self._rows[outcome.movie_id] = row
@@ -102,11 +112,12 @@ class BatchRecord:
             "resumed": outcome.resumed,
             "seconds": round(outcome.seconds, 3),
         }
-        self._try_to_write()
+        if write:
+            self._try_to_write()
 
-    def finish(self, status: str) -> str | None:
+    def finish(self, status: str, finished: str | None = None) -> str | None:
         """Record the end of the run, and write; one line where that was not possible."""
-        self._run |= {"status": status, "finished": _now()}
+        self._run |= {"status": status, "finished": finished or _now()}
         return self._try_to_write()
 
     def _try_to_write(self) -> str | None:

@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from migradetect.batch._executor import run_in_executor
 from migradetect.batch._job import AnalyzeFunction, Event, Job, Outcome, TableFormat
 from migradetect.batch._lock import LOCK_NAME, OutputLock
 from migradetect.batch._log import LOG_NAME, log_file
-from migradetect.batch._pool import run_in_executor, run_in_pool
+from migradetect.batch._pool import run_in_pool
+from migradetect.batch._resources import plan_workers
+from migradetect.batch._shards import Division, shard_folder
 from migradetect.batch._worker import INTERRUPTED, analyze_job
 from migradetect.errors import NoMoviesError, OutputError, printable
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from migradetect.batch._record import BatchRecord
     from migradetect.io import MovieEntry
     from migradetect.params import Params
 
-__all__ = ["BatchSummary", "auto_workers", "run_batch"]
+__all__ = ["BatchSummary", "refuse_foreign", "run_batch"]
 
 #: Files of the run as a whole.
 RECORD_NAMES = ("run.json", "movies.parquet", "movies.csv")
@@ -60,20 +63,12 @@ class BatchSummary:
         return sum(outcome.status == status for outcome in self.outcomes)
 
 
-def auto_workers(n_movies: int) -> int:
-    """Processes that suit this computer: one per core it may use, and no more than movies."""
-    try:
-        cores = len(os.sched_getaffinity(0))
-    except AttributeError:  # Windows and macOS
-        cores = os.cpu_count() or 1
-    return max(1, min(cores, n_movies))
-
-
 def run_batch(
     entries: Sequence[MovieEntry],
     out: Path | str,
     params: Params,
     *,
+    shard: Division | None = None,
     workers: int | Literal["auto"] = "auto",
     executor: Executor | None = None,
     force: bool = False,
@@ -96,11 +91,14 @@ def run_batch(
         Output folder; made where absent.
     params : Params
         Parameters for every movie.
+    shard : Division, optional
+        Analyse this part of the entries only, into a folder of its own below `out`;
+        :func:`migradetect.batch.merge_shards` puts all parts together.
     workers : int or "auto"
-        Processes; 0 analyses in this process, for debugging.
+        Processes; 0 analyses in this process, for debugging; "auto" is what cores, movies and free memory allow.
     executor : concurrent.futures.Executor, optional
-        Analyses the movies instead of own processes; for example ``dask.distributed.Client().get_executor()``. The
-        output folder must be in reach of its workers.
+        Analyses the movies instead of own processes; for example ``dask.distributed.Client().get_executor()``. Input
+        and output must be in reach of its workers, under the same paths.
     force : bool
         Analyse again what is complete.
     table_format : {"both", "parquet", "csv"}
@@ -128,7 +126,9 @@ def run_batch(
     if not entries:
         raise NoMoviesError("expected at least one movie, got none; `migradetect scan` shows what is found")
     out = Path(out)
-    _refuse_foreign(out)
+    if shard is not None:
+        entries, out = shard.entries, shard_folder(out, shard.index, shard.count)
+    refuse_foreign(out)
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -136,34 +136,53 @@ def run_batch(
         raise OutputError(
             f"{out}: expected a folder that can be written, got {reason}; choose another --out"
         ) from error
+    from migradetect.batch._record import BatchRecord
+
     report = progress or (lambda event: None)
     cancel = cancel or (lambda: False)
     jobs = [Job(entry, out / entry.movie_id, params, force, table_format, analyze) for entry in entries]
     with OutputLock(out), log_file(out / LOG_NAME), contextlib.ExitStack() as at_end:
-        _remove_remains(jobs)
+        _remove_remains(out, jobs)
         # and those of workers that died in this run, or were ended
-        at_end.callback(_remove_remains, jobs)
+        at_end.callback(_remove_remains, out, jobs)
         _log.info("run of %d movies: %s", len(jobs), command or "from Python")
-        if executor is not None:
-            stream = run_in_executor(jobs, executor, cancel)
-        elif workers == 0:
-            stream = _run_here(jobs, report, cancel)
-        else:
-            stream = run_in_pool(jobs, auto_workers(len(jobs)) if workers == "auto" else workers, report, cancel)
-        return _record(jobs, stream, report, command)
+        stream = _stream(jobs, workers, executor, report, cancel)
+        more = {} if shard is None else {"shard": shard.record()}
+        record = BatchRecord(out, params, table_format, command, more)
+        return _record(record, out, jobs, stream, report)
 
 
-def _remove_remains(jobs: Sequence[Job]) -> None:
+def _stream(
+    jobs: Sequence[Job],
+    workers: int | Literal["auto"],
+    executor: Executor | None,
+    report: Callable[[Event], None],
+    cancel: Callable[[], bool],
+) -> Generator[Outcome, None, None]:
+    """Outcomes of the movies, wherever they are analysed."""
+    if not jobs:  # a shard may have no movie
+        return _run_here((), report, cancel)
+    if executor is not None:
+        return run_in_executor(jobs, executor, report, cancel)
+    if workers == 0:
+        return _run_here(jobs, report, cancel)
+    if workers == "auto":
+        plan = plan_workers([job.entry for job in jobs])
+        _log.info("%d workers: %s", plan.workers, plan)
+        workers = plan.workers
+    return run_in_pool(jobs, workers, report, cancel)
+
+
+def _remove_remains(out: Path, jobs: Sequence[Job]) -> None:
     """Clear up after a run that was killed; nobody else writes here under the lock."""
     from migradetect.io import recover
 
-    out = jobs[0].folder.parent
     with contextlib.suppress(OSError):  # read-only, or gone: each movie will say so
         for path in (*(job.folder for job in jobs), *(out / name for name in RECORD_NAMES)):
             recover(path)
 
 
-def _refuse_foreign(out: Path) -> None:
+def refuse_foreign(out: Path) -> None:
     """Never write over tables of somebody else: an output folder is known by its lock, or by its record."""
     from migradetect.batch._record import is_record
 
@@ -185,13 +204,13 @@ def _run_here(
 
 
 def _record(
-    jobs: Sequence[Job], stream: Generator[Outcome, None, None], report: Callable[[Event], None], command: str | None
+    record: BatchRecord,
+    out: Path,
+    jobs: Sequence[Job],
+    stream: Generator[Outcome, None, None],
+    report: Callable[[Event], None],
 ) -> BatchSummary:
-    from migradetect.batch._record import BatchRecord
-
-    out = jobs[0].folder.parent
     order = [job.entry.movie_id for job in jobs]
-    record = BatchRecord(out, jobs[0].params, jobs[0].table_format, command)
     record.keep(order)
     record.expect({job.entry.movie_id: printable(str(job.entry.path)) for job in jobs})
     record.write()

@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     from migradetect.movie import Movie
     from migradetect.results import Results
 
-__all__ = ["INTERRUPTED", "analyze_job", "versions"]
+__all__ = ["IDENTITY", "INTERRUPTED", "analyze_job", "versions"]
 
 #: What stands in the movies table for a movie that a stopped run did not finish.
 INTERRUPTED = "interrupted before it was done; run the same command again to continue"
+#: What must be equal in ``movie.json`` for earlier results to be kept.
+IDENTITY = ("input_hash", "parameters", "migradetect", "table_format", "annotations", "options")
 #: Frames that a warning lists by number.
 _LISTED = 20
 #: Libraries whose version can change the numbers.
@@ -157,7 +159,7 @@ def _analysis(job: Job) -> AnalyzeFunction:
 
 
 def _identity(job: Job, digest: str) -> dict[str, Any]:
-    """What must be equal for earlier results to be kept."""
+    """Values of :data:`IDENTITY`."""
     return {
         "input_hash": digest,
         "parameters": job.params.model_dump(mode="json"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,67 @@ from migradetect.errors import printable
 if TYPE_CHECKING:
     from migradetect.batch import Event, Outcome
 
-__all__ = ["progress_display"]
+__all__ = ["Remaining", "progress_display"]
+
+#: Shares of the time of a movie, by stage; see docs/performance.md.
+_SHARES = {"calibrate": 0.0, "check": 0.05, "detect": 0.7, "measure": 0.23, "write": 0.02}
+
+
+class Remaining:
+    """How much of a batch is done, movies at work included, and how long the rest takes at that pace.
+
+    Parameters
+    ----------
+    n_movies : int
+        Movies of the batch.
+    clock : callable, optional
+        Seconds; by default of a clock that only goes forward.
+    """
+
+    def __init__(self, n_movies: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._n_movies, self._clock = n_movies, clock
+        self._start: float | None = None
+        self._parts: dict[str, float] = {}
+        self._kept = self._ended = 0
+
+    def add(self, event: Event) -> None:
+        """Take note of an event."""
+        if self._start is None:
+            self._start = self._clock()
+        if event.kind == "end" and event.outcome is not None:
+            self._parts.pop(event.movie_id, None)
+            # what was kept took no time, and says nothing about the pace
+            self._kept += event.outcome.resumed
+            self._ended += not event.outcome.resumed
+        elif event.kind == "step" and event.stage in _SHARES:
+            before = sum(share for stage, share in _SHARES.items() if _order(stage) < _order(event.stage))
+            inside = event.done / event.total if event.total else 0.0
+            self._parts[event.movie_id] = before + _SHARES[event.stage] * min(1.0, inside)
+
+    @property
+    def done(self) -> float:
+        """Movies done, with the parts of those at work."""
+        return self._kept + self._ended + sum(self._parts.values())
+
+    def seconds(self) -> float | None:
+        """Seconds that are left; None as long as too little is done to tell."""
+        worked = self.done - self._kept
+        if self._start is None or worked < 0.1:
+            return None
+        return (self._clock() - self._start) / worked * (self._n_movies - self.done)
+
+    def text(self) -> str:
+        """The same for people."""
+        left = self.seconds()
+        if left is None:
+            return ""
+        if left < 90:
+            return f"{left:.0f} s left"
+        return f"{left / 60:.0f} min left" if left < 5400 else f"{left / 3600:.1f} h left"
+
+
+def _order(stage: str) -> int:
+    return list(_SHARES).index(stage)
 
 
 @contextlib.contextmanager
@@ -61,14 +122,18 @@ def _count(outcome: Outcome, thing: str) -> str:
 def _lines(n_movies: int) -> Iterator[Callable[[Event], None]]:
     console = stderr()
     finished = 0
+    remaining = Remaining(n_movies)
 
     def report(event: Event) -> None:
         nonlocal finished
+        remaining.add(event)
         if event.kind == "start":
             console.print(f"{event.movie_id}: started", markup=False, soft_wrap=True)
         if event.kind == "end" and event.outcome is not None:
             finished += 1
-            console.print(_sentence(event.outcome, finished, n_movies), markup=False, soft_wrap=True)
+            left = remaining.text() if finished < n_movies else ""
+            sentence = _sentence(event.outcome, finished, n_movies) + (f"; {left}" if left else "")
+            console.print(sentence, markup=False, soft_wrap=True)
             for line in _warnings(event.outcome):
                 console.print(line, markup=False, soft_wrap=True)
 
@@ -77,27 +142,30 @@ def _lines(n_movies: int) -> Iterator[Callable[[Event], None]]:
 
 @contextlib.contextmanager
 def _bars(n_movies: int) -> Iterator[Callable[[Event], None]]:
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+    from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=24),
-        MofNCompleteColumn(),
+        TextColumn("{task.fields[count]}"),
         TextColumn("[dim]{task.fields[stage]}"),
         TimeElapsedColumn(),
     )
     finished = 0
+    remaining = Remaining(n_movies)
     tasks: dict[str, TaskID] = {}
     with Progress(*columns, console=stderr(), transient=True) as progress:
-        overall = progress.add_task("[bold]movies", total=n_movies, stage="")
+        overall = progress.add_task("[bold]movies", total=n_movies, stage="", count=f"0/{n_movies}")
 
         def report(event: Event) -> None:
             nonlocal finished
+            remaining.add(event)
+            finished += event.kind == "end"
+            count = f"{finished}/{n_movies}"
+            progress.update(overall, completed=remaining.done, count=count, stage=remaining.text())
             if event.kind == "end" and event.outcome is not None:
-                finished += 1
                 if event.movie_id in tasks:
                     progress.remove_task(tasks.pop(event.movie_id))
-                progress.update(overall, completed=finished)
                 style = {"failed": "red", "skipped": "yellow"}.get(event.outcome.status, "")
                 text = escape(_sentence(event.outcome, finished, n_movies))
                 progress.console.print(f"[{style}]{text}[/]" if style else text, soft_wrap=True)
@@ -105,10 +173,15 @@ def _bars(n_movies: int) -> Iterator[Callable[[Event], None]]:
                     progress.console.print(f"[yellow]{escape(line)}[/]", soft_wrap=True)
                 return
             if event.movie_id not in tasks:
-                tasks[event.movie_id] = progress.add_task(escape(event.movie_id), total=None, stage="")
+                tasks[event.movie_id] = progress.add_task(escape(event.movie_id), total=None, stage="", count="")
             if event.kind == "step":
+                count = f"{event.done}/{event.total}" if event.total else ""
                 progress.update(
-                    tasks[event.movie_id], completed=event.done, total=event.total or None, stage=event.stage
+                    tasks[event.movie_id],
+                    completed=event.done,
+                    total=event.total or None,
+                    stage=event.stage,
+                    count=count,
                 )
 
         yield report

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from enum import StrEnum
 from pathlib import Path
@@ -17,6 +18,15 @@ if TYPE_CHECKING:
 
 NAME = "run"
 EXAMPLE = "Example: [bold]migradetect run my_experiment --out results --preset strict --set spots.min_snr=5[/]"
+
+_WHERE = "Where and how many at a time"
+
+
+class ExecutorKind(StrEnum):
+    """Where movies are analysed."""
+
+    LOCAL = "local"
+    DASK = "dask"
 
 
 class Format(StrEnum):
@@ -41,13 +51,40 @@ def command(
     pattern: o.Pattern = None,
     plate: o.Plate = None,
     allow_gaps: o.AllowGaps = False,
-    workers: Annotated[str, typer.Option(metavar="N|auto", help="Movies analysed at a time.")] = "auto",
+    workers: Annotated[
+        str,
+        typer.Option(
+            metavar="N|auto", help="Movies analysed at a time; auto: as cores and memory allow.", rich_help_panel=_WHERE
+        ),
+    ] = "auto",
+    shard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="I/N",
+            help="Only part I of N of the movies, into OUT/shards; then `migradetect merge OUT`.",
+            show_default=False,
+            rich_help_panel=_WHERE,
+        ),
+    ] = None,
+    executor: Annotated[
+        ExecutorKind, typer.Option(help="local, or dask for the workers of a cluster.", rich_help_panel=_WHERE)
+    ] = ExecutorKind.LOCAL,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="Of the dask scheduler, such as tcp://login1:8786, or its scheduler file.",
+            show_default=False,
+            rich_help_panel=_WHERE,
+        ),
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Analyse again what is complete.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be analysed.")] = False,
     table_format: Annotated[Format, typer.Option("--format", help="Files per table.")] = Format.BOTH,
     cells: Annotated[bool, typer.Option("--cells", help="Also print one row per cell.")] = False,
 ) -> None:
     """Analyse every movie of a folder; what is complete already is kept."""
+    from migradetect.batch import dask_executor, divide, parse_shard
     from migradetect.cli._console import print_note
     from migradetect.io import scan, search_movies
 
@@ -62,16 +99,50 @@ def command(
         "allow_gaps": allow_gaps or None,
     }
     n_workers = _workers(workers)
+    part = None if shard is None else parse_shard(shard)
+    _check_executor(executor, scheduler, workers)
     params = o.resolve(preset, config, assignments, **inputs)
     found = search_movies(paths, o.input_options(params, **inputs))
     entries = found.entries
     for note in found.notes:
         print_note(f"warning: {note}")
+    division = None if part is None else divide(entries, *part)
+    mine = entries if division is None else division.entries
     if dry_run:
         from migradetect.cli.scan import show_scan
 
-        raise typer.Exit(show_scan(scan(entries)))
-    _run(entries, out, params, n_workers, force=force, table_format=table_format.value, cells=cells)
+        raise typer.Exit(show_scan(scan(mine)))
+    options: dict[str, Any] = {"shard": division, "force": force, "table_format": table_format.value}
+    with contextlib.ExitStack() as stack:
+        if scheduler is not None:
+            options["executor"], notes = stack.enter_context(dask_executor(scheduler))
+        else:
+            options["workers"], notes = _planned(n_workers, mine)
+        for note in notes:
+            print_note(f"note: {note}")
+        summary, stop_code = _run(entries, out, params, len(mine), options)
+    finish(summary, stop_code, cells)
+
+
+def _check_executor(executor: ExecutorKind, scheduler: str | None, workers: str) -> None:
+    from migradetect.errors import ParamsError
+
+    if executor is ExecutorKind.DASK and scheduler is None:
+        raise ParamsError("--executor dask: expected --scheduler with the address of a dask scheduler, got none")
+    if executor is ExecutorKind.LOCAL and scheduler is not None:
+        raise ParamsError(f"--scheduler: expected --executor dask with it, got local; add it, or leave {scheduler} out")
+    if scheduler is not None and workers != "auto":
+        raise ParamsError(f"--workers: expected none with --executor dask, which has its own, got {workers}")
+
+
+def _planned(workers: Any, entries: Any) -> tuple[Any, list[str]]:
+    """Number of processes, and why there are not more."""
+    from migradetect.batch import plan_workers
+
+    if workers != "auto" or not entries:
+        return workers, []
+    plan = plan_workers(entries)
+    return plan.workers, [plan.note] if plan.note else []
 
 
 def _workers(text: str) -> Any:
@@ -84,7 +155,9 @@ def _workers(text: str) -> Any:
     return int(text)
 
 
-def _run(entries: Any, out: Path, params: Any, workers: Any, *, force: bool, table_format: Any, cells: bool) -> None:
+def _run(
+    entries: Any, out: Path, params: Any, n_movies: int, options: dict[str, Any]
+) -> tuple[BatchSummary, ExitCode | None]:
     import shlex
 
     from migradetect.batch import run_batch
@@ -92,22 +165,13 @@ def _run(entries: Any, out: Path, params: Any, workers: Any, *, force: bool, tab
     from migradetect.cli._stop import stop_signals
 
     command_line = shlex.join(["migradetect", *sys.argv[1:]])
-    with stop_signals() as stop, progress_display(len(entries)) as report:
-        summary = run_batch(
-            entries,
-            out,
-            params,
-            workers=workers,
-            force=force,
-            table_format=table_format,
-            progress=report,
-            cancel=stop.is_set,
-            command=command_line,
-        )
-    _finish(summary, stop.exit_code, cells)
+    with stop_signals() as stop, progress_display(n_movies) as report:
+        summary = run_batch(entries, out, params, progress=report, cancel=stop.is_set, command=command_line, **options)
+    return summary, stop.exit_code
 
 
-def _finish(summary: BatchSummary, stop_code: ExitCode | None, cells: bool) -> None:
+def finish(summary: BatchSummary, stop_code: ExitCode | None, cells: bool) -> None:
+    """Print how a batch ended, and leave with its exit code."""
     from migradetect.cli._console import print_error, print_line
     from migradetect.cli.status import show_cells, show_movies
 

@@ -32,9 +32,12 @@ def command(
     ] = False,
 ) -> None:
     """Show how a run stands: what is done, what failed and why, what is missing."""
-    from migradetect.batch import OutputLock
+    from migradetect.batch import SHARDS, OutputLock
     from migradetect.cli._console import print_line
 
+    if not (out / "run.json").exists() and (out / SHARDS).is_dir():
+        _show_shards(out)
+        return
     record = _read_run(out)
     active = OutputLock.is_held(out)
     table = _movies(out, record)
@@ -49,6 +52,27 @@ def command(
     failed = int(table["status"].isin(["failed", "damaged"]).sum())
     if failed:
         raise typer.Exit(ExitCode.SOME_FAILED if failed < len(table) else ExitCode.ALL_FAILED)
+
+
+def _show_shards(out: Path) -> None:
+    """One row per shard of a batch that is not merged yet."""
+    import pandas as pd
+
+    from migradetect.batch import SHARDS, OutputLock
+    from migradetect.cli._console import print_line, print_table
+
+    rows = []
+    for path in sorted((out / SHARDS).glob("*-of-*/run.json")):
+        record = _read_run(path.parent)
+        counts = pd.Series([str(item.get("status")) for item in record["movies"].values()], dtype=object).value_counts()
+        is_active = OutputLock.is_held(path.parent)
+        state = "running" if is_active else {"running": "died"}.get(record["status"], record["status"])
+        words = ", ".join(f"{n} {name}" for name, n in counts.items()) or "no movies"
+        about = record.get("shard", {})
+        rows.append((about.get("index", 0), path.parent.name.replace("-of-", "/"), state, words, record.get("host")))
+    table = pd.DataFrame(sorted(rows), columns=["index", "shard", "status", "movies", "host"])
+    print_table(table, {name: name for name in table.columns[1:]}, styles={"status": _STATUS_STYLE})
+    print_line(f"Shards that are not merged; when all have ended: migradetect merge {out}")
 
 
 def _read_run(out: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from migradetect.io.hand_counts import load_hand_counts
 from migradetect.io.movie_writing import write_movie
 from migradetect.io.opening import SCAN_COLUMNS, input_hash, open_movie, scan
 from migradetect.io.options import InputOptions, MovieEntry
-from migradetect.io.publish import is_complete, recover
+from migradetect.io.publish import is_complete, publish_copy, recover
 from migradetect.io.results_io import StoredLabels, load_results, write_results
 from migradetect.io.tables_io import TableFormat, read_table, write_table
 
@@ -31,6 +31,7 @@ __all__ = [
     "load_hand_counts",
     "load_results",
     "open_movie",
+    "publish_copy",
     "read_table",
     "recover",
     "scan",

@@ -16,7 +16,7 @@ from migradetect.errors import OutputError, ReadError
 from migradetect.io.atomic import atomic_write_json, sync, umask
 from migradetect.results import LABEL_NAMES, MOVIE_TABLES
 
-__all__ = ["EDITS", "is_complete", "publish", "recover"]
+__all__ = ["EDITS", "is_complete", "publish", "publish_copy", "recover"]
 
 MANIFEST = "manifest.json"
 #: Corrections made by hand, and those made on earlier results.
@@ -74,6 +74,27 @@ def publish(folder: Path) -> Iterator[Path]:
             f"{folder}: expected a place that can be written, got {getattr(cause, 'strerror', None) or cause}; "
             "make room there or choose another output folder"
         ) from error
+
+
+def publish_copy(source: Path, folder: Path) -> None:
+    """Publish the results of another folder a second time; files are linked where the file system can do that.
+
+    Parameters
+    ----------
+    source : Path
+        Complete results. Corrections made in them are not taken along.
+    folder : Path
+        Target; see :func:`publish`.
+    """
+    files = json.loads((source / MANIFEST).read_text(encoding="utf-8"))["files"]
+    with publish(folder) as part:
+        for name in files:
+            (part / name).parent.mkdir(parents=True, exist_ok=True)
+            try:
+                os.link(source / name, part / name)
+            except OSError:  # another disk, or a file system without links
+                shutil.copy2(source / name, part / name)
+                sync(part / name)
 
 
 def _foreign_files(folder: Path) -> list[Path]:

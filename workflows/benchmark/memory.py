@@ -55,6 +55,7 @@ def main() -> int:
     parser.add_argument("--size", type=int, default=1024)
     parser.add_argument("--simulated-frames", type=int, default=30)
     options = parser.parse_args()
+    from migradetect.batch import peak_bytes
     from migradetect.io import write_movie
     from migradetect.synthetic import simulate
 
@@ -72,7 +73,9 @@ def main() -> int:
                        "--channels", ",".join(simulation.roles)]  # fmt: skip
             peak, seconds = peak_of(command)
             peaks.append(peak)
-            print(f"{n} frames of {options.size} x {options.size} x 2: peak {peak:.0f} MB, {seconds:.0f} s", flush=True)
+            expected = peak_bytes(options.size, options.size) / 1e6
+            words = f"peak {peak:.0f} MB (`--workers auto` reckons with {expected:.0f}), {seconds:.0f} s"
+            print(f"{n} frames of {options.size} x {options.size} x 2: {words}", flush=True)
     print(f"largest over smallest: {max(peaks) / min(peaks):.3f}")
     return 0
 
