@@ -55,9 +55,11 @@ def anchored_detail(snr_image: Image, weight: Image, calibration: Calibration) -
     """
     k = _factor(calibration)
     shape = tuple(max(1, n // k) for n in snr_image.shape)
-    total, support, whole = _shrunk(snr_image, weight, k, *shape)
-    # shrinking by areas is itself a blur of variance (k^2 - 1) / 12
-    box = (k * k - 1) / 12
+    # one box of k pixels lets through too much that a grid of k pixels can't hold: shifts would be drawn to whole
+    # steps of it. Three boxes do not, and are together a blur of variance (k^2 - 1) / 4
+    taps = np.convolve(np.convolve(np.ones(k), np.ones(k)), np.ones(k)).astype(np.float32) / np.float32(k**3)
+    total, support, whole = _shrunk(snr_image, weight, taps, k, *shape)
+    box = (k * k - 1) / 4
     fine, coarse = (
         float(np.sqrt(max(max(calibration.px(um), least) ** 2 - box, 0.0))) / k
         for um, least in ((_FINE_UM, 0.8), (_COARSE_UM, 2.4))
@@ -71,22 +73,34 @@ def anchored_detail(snr_image: Image, weight: Image, calibration: Calibration) -
 
 
 @njit(cache=True, nogil=True)
-def _shrunk(image: Any, weight: Any, k: int, rows: int, columns: int) -> Any:  # pragma: no cover (numba)
-    """Mean of image times weight and of weight over squares of k pixels, and which squares count wholly."""
-    total = np.empty((rows, columns), np.float32)
-    support = np.empty((rows, columns), np.float32)
-    whole = np.empty((rows, columns), np.uint8)
-    share = np.float32(1 / (k * k))
+def _shrunk(image: Any, weight: Any, taps: Any, k: int, rows: int, columns: int) -> Any:  # pragma: no cover (numba)
+    """Smoothed image times weight and smoothed weight at each k-th pixel, and where a square of k counts wholly."""
+    height, width = image.shape
+    total = np.zeros((rows, columns), np.float32)
+    support = np.zeros((rows, columns), np.float32)
+    whole = np.ones((rows, columns), np.uint8)
+    down, counts = np.empty(width, np.float32), np.empty(width, np.float32)
     for i in range(rows):
+        down[:], counts[:] = 0, 0
+        for n in range(taps.size):
+            y = min(max(i * k - (k - 1) + n, 0), height - 1)
+            tap = taps[n]
+            for x in range(width):
+                v = tap * weight[y, x]
+                counts[x] += v
+                down[x] += v * image[y, x]
         for j in range(columns):
-            s, w, least = np.float32(0), np.float32(0), np.float32(1)
-            for y in range(i * k, i * k + k):
+            s, w = np.float32(0), np.float32(0)
+            for n in range(taps.size):
+                x = min(max(j * k - (k - 1) + n, 0), width - 1)
+                s += taps[n] * down[x]
+                w += taps[n] * counts[x]
+            total[i, j], support[i, j] = s, w
+        for y in range(i * k, i * k + k):
+            for j in range(columns):
                 for x in range(j * k, j * k + k):
-                    v = weight[y, x]
-                    s += image[y, x] * v
-                    w += v
-                    least = min(least, v)
-            total[i, j], support[i, j], whole[i, j] = s * share, w * share, least > 0
+                    if weight[y, x] <= 0:
+                        whole[i, j] = 0
     return total, support, whole
 
 

@@ -53,9 +53,9 @@ class Grid:
         return cls((rows, columns), pixel_um * shape[0] / rows)
 
     @classmethod
-    def shrunk(cls, shape: tuple[int, ...], pixel_um: float, wanted_um: float) -> Grid:
-        """Grid of a whole number of pixels, as near to `wanted_um` as can be: shrinking to it is fast and exact."""
-        factor = max(1, round(wanted_um / pixel_um))
+    def shrunk(cls, shape: tuple[int, ...], pixel_um: float, most_um: float) -> Grid:
+        """Grid of a whole number of pixels, `most_um` at most: shrinking to it is fast and exact."""
+        factor = max(1, int(most_um / pixel_um))
         rows, columns = (max(1, round(n / factor)) for n in shape)
         return cls((rows, columns), pixel_um * shape[0] / rows)
 

@@ -22,9 +22,10 @@ Image = NDArray[np.float32]
 Labels = NDArray[np.int32]
 Mask = NDArray[np.bool_]
 
-#: Pixel size at which bodies are found, and at which their outlines are drawn.
+#: Pixel size at which bodies are found, and the largest at which their outlines are drawn: the outline passes between
+#: its pixels, and no part of a body is thinner than three of them.
 _COARSE_UM = 0.4
-_FINE_UM = 0.22
+_FINE_UM = 0.28
 
 
 def segment_cells(

@@ -8,7 +8,7 @@ from scipy import ndimage as ndi
 from skimage.measure import regionprops_table
 
 from migradetect.calibration import Calibration
-from migradetect.cells import measure_cells, segment_cells
+from migradetect.cells import _segment, measure_cells, segment_cells
 from migradetect.params import CellParams
 
 PIXEL_UM = 0.25
@@ -313,3 +313,35 @@ def test_measures_are_those_of_scikit_image() -> None:
     touches = (inner[0] == 0) | (inner[1] == 0) | (inner[2] == SHAPE[0]) | (inner[3] == SHAPE[1])
     assert table["touches_border"].tolist() == touches.tolist()
     assert 0 < touches.sum() < touches.size, "test invalid"
+
+
+def test_outlines_drawn_on_a_smaller_grid_agree_with_those_drawn_on_the_recorded_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shape, fine = (500, 540), Calibration(0.11, 60.0)
+    bodies = draw_disc(shape, 150, 150, 100) | draw_disc(shape, 340, 380, 110) | draw_disc(shape, 180, 400, 75)
+    texture = 1 + 0.3 * ndi.gaussian_filter(np.random.default_rng(5).standard_normal(shape), 15.0) * 50
+    image = (ndi.gaussian_filter(bodies * 40.0 * texture, 1.3)).astype(np.float32)
+    image += np.random.default_rng(6).standard_normal(shape).astype(np.float32)
+    labels, thick = segment_cells(image, PARAMS, fine)
+    assert _segment.Grid.shrunk(shape, fine.pixel_size_um, _segment._FINE_UM).shape == (250, 270), "test invalid"
+    monkeypatch.setattr(_segment, "_FINE_UM", 0.11)
+    full, whole = segment_cells(image, PARAMS, fine)
+    assert labels.shape == full.shape == shape
+    assert full.max() == labels.max() >= 2
+    for label in range(1, int(full.max()) + 1):
+        assert iou(labels == label, full == label) > 0.99
+    assert iou(thick, whole) > 0.99
+    # the outline passes between the pixels of the smaller grid: no staircase of two pixels
+    assert iou(labels > 0, np.repeat(np.repeat(labels[::2, ::2], 2, 0), 2, 1) > 0) < 0.9999
+
+
+@pytest.mark.parametrize("shape", [(281, 303), (300, 301)])
+def test_frames_that_are_no_multiple_of_the_smaller_grid_keep_their_shape_and_place(shape: tuple[int, int]) -> None:
+    body = draw_disc(shape, 150, 160, 90)
+    image = ndi.gaussian_filter(body * 40.0, 1.3) + np.random.default_rng(1).standard_normal(shape)
+    labels, thick = segment_cells(image.astype(np.float32), PARAMS, Calibration(0.09, 60.0))
+    assert labels.shape == thick.shape == shape
+    assert iou(labels == 1, body) > 0.97
+    y, x = (np.mean(axis) for axis in np.nonzero(labels == 1))
+    assert (y, x) == (pytest.approx(150, abs=0.5), pytest.approx(160, abs=0.5))

@@ -5,6 +5,7 @@ import pytest
 from drawn_shapes import draw_disc, draw_line, draw_round
 from numpy.typing import NDArray
 
+from migradetect import registration
 from migradetect.calibration import Calibration
 from migradetect.params import RegistrationParams
 from migradetect.registration import anchored_detail, estimate_shift
@@ -122,3 +123,37 @@ def test_registration_leaves_its_inputs_alone() -> None:
     assert np.array_equal(image, before)
     assert np.array_equal(detail, kept)
     assert (weight == 1).all()
+
+
+def spectacle(dy: float, dx: float, seed: int, shape: tuple[int, int]) -> Image:
+    """Many small round things through a PSF of 1.3 pixels, at a shift, with noise."""
+    places = np.random.default_rng(11).uniform(-300, 1000, (700, 2)) + np.array([dy, dx])
+    image = noise(seed, shape)
+    yy, xx = np.mgrid[-8:9, -8:9]
+    for y, x in places:
+        i, j = round(float(y)), round(float(x))
+        if 8 <= i < shape[0] - 8 and 8 <= j < shape[1] - 8:
+            spot = 30 * np.exp(-((yy + i - y) ** 2 + (xx + j - x) ** 2) / (2 * 1.6**2))
+            image[i - 8 : i + 9, j - 8 : j + 9] += spot.astype(np.float32)
+    return image
+
+
+@pytest.mark.parametrize("shift", [(0.0, 0.0), (0.5, -0.25), (1.3, 2.7), (-120.6, 110.2)])
+def test_detail_of_small_pixels_is_kept_on_a_smaller_grid_and_tells_the_same_shift(
+    shift: tuple[float, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calibration, shape = Calibration(0.11, 60.0), (501, 541)
+    images = spectacle(0.0, 0.0, 1, shape), spectacle(*shift, 2, shape)
+    weight = np.ones(shape, np.float32)
+
+    def found() -> tuple[tuple[int, ...], tuple[float, float, float]]:
+        details = [anchored_detail(image, weight, calibration) for image in images]
+        return details[0].shape, estimate_shift(details[0], details[1], PARAMS, calibration)
+
+    small, (dy, dx, confidence) = found()
+    monkeypatch.setattr(registration, "_LEAST_SIGMA_PX", 10.0)
+    full, (dy_full, dx_full, confidence_full) = found()
+    assert (small, full) == ((250, 270), shape)
+    assert (dy, dx) == (pytest.approx(dy_full, abs=0.05), pytest.approx(dx_full, abs=0.05))
+    assert (dy, dx) == (pytest.approx(shift[0], abs=0.05), pytest.approx(shift[1], abs=0.05))
+    assert confidence == pytest.approx(confidence_full, rel=0.1)
