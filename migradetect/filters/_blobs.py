@@ -30,9 +30,6 @@ _LEAST_SUPPORT = np.float32(1e-3)
 _TILE = (192, 384)
 #: A scale that is not known.
 _NO_PLANE: Image = np.empty((0, 0), np.float32)
-#: Columns of what :func:`_maxima` finds: pixel, place on it, response, roundness, response of the finer scale there,
-#: and place between the scales.
-_Y, _X, _DOWN, _RIGHT, _CONTRAST, _ROUND, _FINER, _ASIDE = range(8)
 
 
 @dataclass(frozen=True)
@@ -107,8 +104,8 @@ class _Octave:
             first, step = first + n, 2 * step
 
     def sigmas(self, scales: BlobScales) -> Array:
-        """Gaussians of this octave in its pixels, n + 1 of them."""
-        return np.array(scales.sigmas_px[self.first : self.first + self.n + 1]) / self.step
+        """Gaussians of this octave in its pixels: n + 1, and one more for the neighbour of the last scale."""
+        return np.array(scales.sigmas_px[self.first : self.first + self.n + 2]) / self.step
 
 
 def blob_responses(snr_image: Image, weight: Image, scales: BlobScales) -> list[tuple[int, Image]]:
@@ -138,9 +135,9 @@ def blob_responses(snr_image: Image, weight: Image, scales: BlobScales) -> list[
     total, support = gaussian(snr_image, scales.sigmas_px[0]), gaussian(weight, scales.sigmas_px[0])
     for octave in _Octave.all(scales.sigmas_px):
         planes = _Planes.of(total, support, octave.sigmas(scales))
-        out += [(octave.step, response) for response in planes.responses]
+        out += [(octave.step, response) for response in planes.responses[: octave.n]]
         assert planes.supports is not None
-        total, support = _every_second(planes.totals[-1]), _every_second(planes.supports[-1])
+        total, support = _every_second(planes.totals[octave.n]), _every_second(planes.supports[octave.n])
     return out
 
 
@@ -162,53 +159,34 @@ def blob_maxima(snr_image: Image, weight: Image, scales: BlobScales, min_snr: fl
     """
     least = np.float32(min_snr) * scales.noise
     octaves = list(_Octave.all(scales.sigmas_px))
-    total, support, finer, found = _search_tiles(snr_image, weight, scales, octaves[0], least)
-    out: list[Array] = []
-    for octave, after in zip(octaves, [*octaves[1:], None], strict=True):
-        out += [_table(rows, octave, k) for k, rows in enumerate(found[:-1])]
-        if after is None:
-            out.append(_table(found[-1], octave, octave.n - 1))
-            break
-        planes = _Planes.of(total, support, after.sigmas(scales))
-        # only now it is known whether the next scale, on the next grid, is higher
-        out.append(_table(_closed(found[-1], planes.responses[0]), octave, octave.n - 1))
-        found = _search(
-            planes, finer, least[after.first : after.first + after.n], (0, total.shape[0], 0, total.shape[1])
-        )
+    total, support, finer, rows = _search_tiles(snr_image, weight, scales, octaves[0], least)
+    found = [rows]
+    for octave in octaves[1:]:
+        planes = _Planes.of(total, support, octave.sigmas(scales))
+        rows = _search(planes, octave, finer, least, (0, total.shape[0], 0, total.shape[1]))
+        rows[:, 1:3] *= octave.step
+        found.append(rows)
         assert planes.supports is not None
-        total, support, finer = (
-            _every_second(plane) for plane in (planes.totals[-1], planes.supports[-1], planes.responses[-1])
-        )
-    return np.concatenate(out)
+        n = octave.n
+        total, support = _every_second(planes.totals[n]), _every_second(planes.supports[n])
+        finer = _every_second(planes.responses[n - 1])
+    return np.concatenate(found)
 
 
 def _every_second(plane: Image) -> Image:
     return np.ascontiguousarray(plane[::2, ::2])
 
 
-def _table(rows: Array, octave: _Octave, k: int) -> Array:
-    """Rows of :func:`_maxima` as those of :func:`blob_maxima`."""
-    return np.column_stack(
-        [
-            octave.first + k + rows[:, _ASIDE],
-            octave.step * (rows[:, _Y] + rows[:, _DOWN]),
-            octave.step * (rows[:, _X] + rows[:, _RIGHT]),
-            rows[:, _CONTRAST],
-            rows[:, _ROUND],
-        ]
-    )
-
-
 def _search_tiles(
     image: Image, weight: Image, scales: BlobScales, octave: _Octave, least: NDArray[np.float32]
-) -> tuple[Image, Image, Image, list[Array]]:
-    """Sums, support and last response of the first octave on the grid of the next, and what was found on each scale."""
+) -> tuple[Image, Image, Image, Array]:
+    """Sums, support and last response of the first octave on the grid of the next, and what was found in it."""
     sigmas = octave.sigmas(scales)
     # what is blurred in from the edge of a tile does not reach what is kept of it
     halo = 2 * int(np.ceil(2.6 * sigmas[-1]))
     half = tuple((n + 1) // 2 for n in image.shape)
     total, support, finer = np.empty(half, np.float32), np.ones(half, np.float32), np.empty(half, np.float32)
-    found: list[list[Array]] = [[] for _ in range(octave.n)]
+    found = []
     for top in range(0, image.shape[0], _TILE[0]):
         for left in range(0, image.shape[1], _TILE[1]):
             bottom, right = min(top + _TILE[0], image.shape[0]), min(left + _TILE[1], image.shape[1])
@@ -217,28 +195,34 @@ def _search_tiles(
             counted = None if weight[box].all() else gaussian(weight[box], float(sigmas[0]))
             planes = _Planes.of(gaussian(image[box], float(sigmas[0])), counted, sigmas)
             region = (top - y0, bottom - y0, left - x0, right - x0)
-            for rows, of_scale in zip(_search(planes, _NO_PLANE, least, region), found, strict=True):
-                of_scale.append(rows + np.array([y0, x0, 0, 0, 0, 0, 0, 0]))
+            found.append(_search(planes, octave, _NO_PLANE, least, region) + np.array([0, y0, x0, 0, 0]))
             inner = np.s_[region[0] : region[1] : 2, region[2] : region[3] : 2]
             there = np.s_[top // 2 : (bottom + 1) // 2, left // 2 : (right + 1) // 2]
-            total[there], finer[there] = planes.totals[-1][inner], planes.responses[-1][inner]
+            total[there], finer[there] = planes.totals[octave.n][inner], planes.responses[octave.n - 1][inner]
             if planes.supports is not None:
-                support[there] = planes.supports[-1][inner]
-    return total, support, finer, [np.concatenate(rows) for rows in found]
+                support[there] = planes.supports[octave.n][inner]
+    rows = np.concatenate(found)
+    # in the order of scales and places, whatever the tiles
+    return total, support, finer, rows[np.lexsort((rows[:, 2], rows[:, 1], np.rint(rows[:, 0])))]
 
 
 def _search(
-    planes: _Planes, finer: Image, least: NDArray[np.float32], region: tuple[int, int, int, int]
-) -> list[Array]:
-    """Maxima of each scale of an octave in a region; `finer` is the scale before the first, on the same grid."""
-    n = len(planes.responses)
+    planes: _Planes, octave: _Octave, finer: Image, least: NDArray[np.float32], region: tuple[int, int, int, int]
+) -> Array:
+    """Maxima of the scales of an octave in a region, as rows of :func:`blob_maxima` in pixels of this grid.
+
+    `finer` is the scale before the first, on the same grid.
+    """
     out = []
-    for k, response in enumerate(planes.responses):
+    for k in range(octave.n):
         below = planes.responses[k - 1] if k else finer
-        above = planes.responses[k + 1] if k + 1 < n else _NO_PLANE
+        above = planes.responses[k + 1] if k + 1 < len(planes.responses) else _NO_PLANE
         support = _NO_PLANE if planes.supports is None else planes.supports[k]
-        out.append(_maxima(response, below, above, planes.totals[k], support, least[k], region))
-    return out
+        number = octave.first + k
+        rows = _maxima(planes.responses[k], below, above, planes.totals[k], support, least[number], region)
+        rows[:, 0] += number
+        out.append(rows)
+    return np.concatenate(out)
 
 
 @njit(cache=True, nogil=True)
@@ -287,12 +271,13 @@ def _maxima(
     least: float,
     region: tuple[int, int, int, int],
 ) -> Array:  # pragma: no cover (numba)
-    """Maxima of one scale above a threshold, and not below the neighbouring scales; columns see :data:`_Y`.
+    """Maxima of one scale above a threshold, and not below the neighbouring scales.
 
-    Of equal neighbours the first is the maximum, so that a flat top has one. A neighbour without pixels is not known.
+    Rows of place between the scales, y, x, response and roundness. Of equal neighbours the first is the maximum, so
+    that a flat top has one. A neighbour without pixels is not known.
     """
     height, width = plane.shape
-    out = np.empty((64, 8))
+    out = np.empty((64, 5))
     n = 0
     for y in range(max(2, region[0]), min(height - 2, region[1])):
         up, row, down = plane[y - 1], plane[y], plane[y + 1]
@@ -305,39 +290,11 @@ def _maxima(
             if not (_is_highest(v, below, y, x, True) and _is_highest(v, above, y, x, False)):
                 continue
             if n == len(out):
-                longer = np.empty((2 * n, 8))
+                longer = np.empty((2 * n, 5))
                 longer[:n] = out
                 out = longer
-            fine = below[y, x] if below.size else np.nan
-            out[n, _Y], out[n, _X] = y, x
-            out[n, _DOWN], out[n, _RIGHT] = _summit(up[x], v, down[x]), _summit(row[x - 1], v, row[x + 1])
-            out[n, _CONTRAST], out[n, _ROUND], out[n, _FINER] = v, _roundness(total, support, y, x), fine
-            out[n, _ASIDE] = _summit(fine, v, above[y, x]) if above.size and below.size else 0.0
+            out[n, 0] = _summit(below[y, x], v, above[y, x]) if above.size and below.size else 0.0
+            out[n, 1], out[n, 2] = y + _summit(up[x], v, down[x]), x + _summit(row[x - 1], v, row[x + 1])
+            out[n, 3], out[n, 4] = v, _roundness(total, support, y, x)
             n += 1
     return out[:n]
-
-
-@njit(cache=True, nogil=True)
-def _closed(rows: Array, coarser: Image) -> Array:  # pragma: no cover (numba)
-    """Rows of the last scale of an octave that are not below the next one, which stands on every second pixel."""
-    kept = np.empty(rows.shape)
-    n = 0
-    for i in range(len(rows)):
-        v = rows[i, _CONTRAST]
-        middle, highest = 0.0, -np.inf
-        for dy in range(-1, 2):
-            for dx in range(-1, 2):
-                y, x = int(rows[i, _Y]) + dy, int(rows[i, _X]) + dx
-                # between two or four pixels of the coarser grid
-                top, left = y // 2, x // 2
-                bottom, right = min((y + 1) // 2, coarser.shape[0] - 1), min((x + 1) // 2, coarser.shape[1] - 1)
-                w = 0.25 * (coarser[top, left] + coarser[top, right] + coarser[bottom, left] + coarser[bottom, right])
-                highest = max(highest, w)
-                middle = w if dy == 0 and dx == 0 else middle
-        if highest > v:
-            continue
-        kept[n] = rows[i]
-        if not np.isnan(rows[i, _FINER]):
-            kept[n, _ASIDE] = _summit(rows[i, _FINER], v, middle)
-        n += 1
-    return kept[:n]

@@ -281,7 +281,7 @@ def test_octaves_are_what_differences_of_gaussians_at_full_resolution_are() -> N
         (one, support), (other, _) = mean(fine), mean(coarse)
         expect = ((one - other) * np.sqrt(support))[::step, ::step]
         near = (is_inside & (weight > 0))[::step, ::step]
-        assert np.abs(response - expect)[near].max() < 1e-3 * np.abs(expect).max()
+        assert np.abs(response - expect)[near].max() < 2e-3 * np.abs(expect).max()
 
 
 @pytest.mark.parametrize("diameter", [5.0, 8.0, 12.0])
