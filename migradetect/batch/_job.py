@@ -51,6 +51,8 @@ class Job:
         ``"parquet"``, ``"csv"`` or ``"both"``.
     analyze : AnalyzeFunction or None
         What analyses the movie; None for the pipeline.
+    threads : int
+        Threads that share the frames of this movie; the results do not depend on it.
     """
 
     entry: MovieEntry
@@ -59,6 +61,7 @@ class Job:
     force: bool = False
     table_format: TableFormat = "both"
     analyze: AnalyzeFunction | None = None
+    threads: int = 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,6 +47,12 @@ class WorkerPlan:
     peak_bytes: int | None
 
     @property
+    def cores_used(self) -> int:
+        """Cores that are put to use: all of them where only the number of movies limits the processes."""
+        is_short = self.note is not None
+        return self.workers if is_short else max(self.workers, self.cores)
+
+    @property
     def note(self) -> str | None:
         """One line where memory allows fewer processes than cores and movies would; else None."""
         if (

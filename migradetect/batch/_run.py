@@ -6,7 +6,7 @@ import contextlib
 import logging
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -169,8 +169,10 @@ def _stream(
     if workers == "auto":
         plan = plan_workers([job.entry for job in jobs])
         _log.info("%d workers: %s", plan.workers, plan)
-        workers = plan.workers
-    return run_in_pool(jobs, workers, report, cancel)
+        workers = plan.cores_used
+    # one level of parallelism: movies, or where there are fewer of them than cores, frames
+    threads = max(1, workers // len(jobs))
+    return run_in_pool([replace(job, threads=threads) for job in jobs], workers, report, cancel)
 
 
 def _remove_remains(out: Path, jobs: Sequence[Job]) -> None:

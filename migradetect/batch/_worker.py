@@ -8,6 +8,7 @@ import platform
 import time
 import traceback
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -155,7 +156,7 @@ def _analysis(job: Job) -> AnalyzeFunction:
         return job.analyze
     from migradetect.pipeline import analyze
 
-    return analyze
+    return partial(analyze, threads=job.threads)
 
 
 def _identity(job: Job, digest: str) -> dict[str, Any]:

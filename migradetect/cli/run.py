@@ -136,13 +136,13 @@ def _check_executor(executor: ExecutorKind, scheduler: str | None, workers: str)
 
 
 def _planned(workers: Any, entries: Any) -> tuple[Any, list[str]]:
-    """Number of processes, and why there are not more."""
+    """Cores to use, and why there are not more."""
     from migradetect.batch import plan_workers
 
     if workers != "auto" or not entries:
         return workers, []
     plan = plan_workers(entries)
-    return plan.workers, [plan.note] if plan.note else []
+    return plan.cores_used, [plan.note] if plan.note else []
 
 
 def _workers(text: str) -> Any:

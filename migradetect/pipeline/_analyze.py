@@ -32,7 +32,12 @@ __all__ = ["analyze"]
 
 
 def analyze(
-    movie: Movie, params: Params | None = None, *, progress: Progress | None = None, cancel: Cancel | None = None
+    movie: Movie,
+    params: Params | None = None,
+    *,
+    progress: Progress | None = None,
+    cancel: Cancel | None = None,
+    threads: int = 1,
 ) -> Results:
     """Find and follow cells, fibers and migrasomes in one movie.
 
@@ -46,6 +51,9 @@ def analyze(
         Called with (stage, frames done, frames in all).
     cancel : callable, optional
         Asked after every frame; the analysis stops when it returns True.
+    threads : int
+        Threads that share the frames; the results do not depend on it. Three or four are well used, more are not: some
+        steps need the frame before.
 
     Returns
     -------
@@ -71,18 +79,18 @@ def analyze(
     clock = {}
     start = time.perf_counter()
     step("calibrate")(0)
-    quality = assess(movie, params, step("check"))
+    quality = assess(movie, params, step("check"), threads)
     timeline = Timeline(quality.numbers, movie.n_frames)
     if not timeline.numbers.size:
         return nothing_to_see(movie, params, quality)
     seen = usable_movie(movie, quality)
     model = fit_movie_model(seen, params)
-    first = run_pass1(seen, params, model, step("detect"))
+    first = run_pass1(seen, params, model, step("detect"), threads=threads)
     clock["detect_s"] = time.perf_counter() - start
     second = run_pass2(seen, params, first)
     clock["link_s"] = time.perf_counter() - start - clock["detect_s"]
     sites = accepted_sites(second)
-    traces, cell_planes, fiber_planes = run_pass3(seen, params, model, first, second, sites, step("measure"))
+    traces, cell_planes, fiber_planes = run_pass3(seen, params, model, first, second, sites, step("measure"), threads)
     minutes = timeline.numbers.astype(np.float64) * movie.calibration.frame_interval_min
     when = Clock(minutes, blurred_frames(first))
     tracks, migrasomes = collect_sites(seen, params, second, traces, (cell_planes, fiber_planes), when)

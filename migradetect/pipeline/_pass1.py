@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from migradetect.params import Params
 from migradetect.pipeline._detect import FrameResult, detect
 from migradetect.pipeline._frames import FrameData, prepare_frame
 from migradetect.pipeline._model import MovieModel
+from migradetect.pipeline._ordered import InOrder
 from migradetect.pipeline._window import Window
 from migradetect.results import LabelStack
 from migradetect.spots import SpotImage
@@ -41,6 +43,7 @@ def run_pass1(
     model: MovieModel,
     step: Callable[[int], None],
     observe: Callable[[SpotImage, pd.DataFrame], None] | None = None,
+    threads: int = 1,
 ) -> Pass1:
     """Bodies, drift, fibers and candidates of every frame.
 
@@ -56,6 +59,8 @@ def run_pass1(
         Called with the number of frames done; may raise to stop.
     observe : callable, optional
         Called with each averaged frame and its candidates, such as to collect what a judge is trained on.
+    threads : int
+        While one frame is prepared, others are searched in further threads; the results are the same.
 
     Returns
     -------
@@ -64,32 +69,50 @@ def run_pass1(
     out = Pass1(LabelStack(movie.shape_yx), LabelStack(movie.shape_yx))
     half = min(params.preprocess.average_frames, movie.n_frames - 1)
     window = Window(half)
-    before: FrameData | None = None
-    for index in range(movie.n_frames + half):
-        if index < movie.n_frames:
-            before, signal = prepare_frame(movie, index, params, model, before)
-            window.push(before, signal)
-        centre = index - half
-        if centre < 0:
-            continue
-        frame, image = window.average(centre)
-        found = detect(image, params, movie.calibration, model)
-        _keep(out, frame, found, movie.calibration)
+
+    def keep(seen: _Seen) -> None:
+        _keep(out, seen, movie.calibration)
         if observe is not None:
-            observe(image, out.spots[-1])
-        step(centre + 1)
+            observe(seen.image, out.spots[-1])
+        step(len(out.frames))
+
+    before: FrameData | None = None
+    with InOrder(threads, keep) as ordered:
+        for index in range(movie.n_frames + half):
+            if index < movie.n_frames:
+                before, signal = prepare_frame(movie, index, params, model, before)
+                window.push(before, signal)
+            if index >= half:
+                ordered.do(partial(_look, *window.average(index - half), params, movie.calibration, model))
     return out
 
 
-def _keep(out: Pass1, frame: FrameData, found: FrameResult, calibration: Calibration) -> None:
+@dataclass(frozen=True)
+class _Seen:
+    """What was found in one frame, with the image that it was found in."""
+
+    frame: FrameData
+    image: SpotImage
+    found: FrameResult
+    fibers: pd.DataFrame
+    spots: pd.DataFrame
+
+
+def _look(frame: FrameData, image: SpotImage, params: Params, calibration: Calibration, model: MovieModel) -> _Seen:
+    found = detect(image, params, calibration, model)
+    fibers = measure_fibers(found.fibers, found.ridge, frame.cells, calibration)
+    return _Seen(frame, image, found, fibers, place_spots(found, frame, fibers, calibration))
+
+
+def _keep(out: Pass1, seen: _Seen, calibration: Calibration) -> None:
     """Add what was found in a frame to the tables and label planes."""
+    frame, found = seen.frame, seen.found
     out.cell_labels.append(frame.cells)
     out.fiber_labels.append(found.fibers)
     cells = frame.cell_table
     out.cells.append(cells.assign(frame=frame.index))
-    fibers = measure_fibers(found.fibers, found.ridge, frame.cells, calibration)
-    out.fibers.append(fibers.assign(frame=frame.index))
-    out.spots.append(place_spots(found, frame, fibers, calibration))
+    out.fibers.append(seen.fibers.assign(frame=frame.index))
+    out.spots.append(seen.spots)
     row: dict[str, float] = {
         "frame": frame.index,
         "drift_y_um": calibration.um(frame.drift_px[0]),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import cv2
@@ -12,17 +14,21 @@ from numba import njit
 from numpy.typing import NDArray
 
 from migradetect.assign import ArmReader
+from migradetect.calibration import Calibration
 from migradetect.filters import doubled, nearest_label
 from migradetect.movie import Movie
 from migradetect.params import Params
 from migradetect.photometry import Sites, measure_covered, measure_sites, settle_shape
 from migradetect.pipeline._frames import clean_frame, outside_bodies
 from migradetect.pipeline._model import MovieModel
+from migradetect.pipeline._ordered import InOrder
 from migradetect.pipeline._pass1 import Pass1
 from migradetect.pipeline._pass2 import Pass2, accepted_candidates
 from migradetect.results import LabelStack
 
 __all__ = ["CLEAR_UM", "accepted_sites", "relabel", "run_pass3"]
+
+Image = NDArray[np.float32]
 
 #: Closer to a body its blurred edge reaches into the profile, um.
 CLEAR_UM = 0.6
@@ -67,6 +73,7 @@ def run_pass3(
     second: Pass2,
     sites: Sites,
     step: Callable[[int], None],
+    threads: int = 1,
 ) -> tuple[pd.DataFrame, LabelStack, LabelStack]:
     """Photometry and surroundings of each site in each frame.
 
@@ -78,6 +85,8 @@ def run_pass3(
         N sites.
     step : callable
         Called with the number of frames done; may raise to stop.
+    threads : int
+        While one frame is read, others are measured in further threads; the results are the same.
 
     Returns
     -------
@@ -89,34 +98,46 @@ def run_pass3(
     cell_planes, fiber_planes = LabelStack(movie.shape_yx), LabelStack(movie.shape_yx)
     first_seen = accepted_candidates(second)["frame_first"].to_numpy(np.int64)
     arms = ArmReader(sites.y_stage_um, sites.x_stage_um, sites.diameter_um, first_seen, movie.calibration)
-    rows = []
-    for t in range(movie.n_frames):
-        cells = relabel(first.cell_labels.compact(t), t, second.cell_lut)
-        fibers = relabel(first.fiber_labels.compact(t), t, second.fiber_lut)
-        cell_planes.append(cells)
-        fiber_planes.append(fibers)
-        drift = (float(second.drift_um[t, 0]), float(second.drift_um[t, 1]))
-        if sites.site_id.size:
-            rows.append(_one_frame(movie, t, model, sites, arms, cells, fibers, drift))
-        step(t + 1)
+    rows: list[pd.DataFrame] = []
+
+    def keep(row: pd.DataFrame | None) -> None:
+        if row is not None:
+            rows.append(row)
+        step(len(cell_planes))
+
+    with InOrder(threads, keep) as ordered:
+        for t in range(movie.n_frames):
+            cells = relabel(first.cell_labels.compact(t), t, second.cell_lut)
+            fibers = relabel(first.fiber_labels.compact(t), t, second.fiber_lut)
+            cell_planes.append(cells)
+            fiber_planes.append(fibers)
+            drift = (float(second.drift_um[t, 0]), float(second.drift_um[t, 1]))
+            if sites.site_id.size:
+                images = _images(movie, t, model, cells)
+                arms.read(t, (images.signal / np.sqrt(images.variance)).astype(np.float32), images.weight, drift)
+                ordered.do(partial(_measure, images, model, sites, cells, fibers, drift, movie.calibration))
+            else:
+                ordered.do(lambda: None)
     traces = settle_shape(pd.concat(rows, ignore_index=True)) if rows else pd.DataFrame()
     if rows:
         traces["n_arms"] = traces["migrasome_id"].map(dict(zip(sites.site_id, arms.count(), strict=True)))
     return traces, cell_planes, fiber_planes
 
 
-def _one_frame(
-    movie: Movie,
-    t: int,
-    model: MovieModel,
-    sites: Sites,
-    arms: ArmReader,
-    cells: NDArray[Any],
-    fibers: NDArray[Any],
-    drift_um: tuple[float, float],
-) -> pd.DataFrame:
-    calibration = movie.calibration
-    weight = outside_bodies(cells, calibration).astype(np.float32)
+@dataclass(frozen=True)
+class _Images:
+    """A frame for photometry; each of shape (Y, X)."""
+
+    frame: int
+    signal: Image
+    """Sum of the channels over the noise of an empty pixel."""
+    variance: Image
+    weight: Image
+    channels: dict[str, tuple[Image, Image]]
+    """Counts and their variance."""
+
+
+def _images(movie: Movie, t: int, model: MovieModel, cells: NDArray[Any]) -> _Images:
     signal = np.zeros(movie.shape_yx, np.float32)
     half_variance = np.zeros(((movie.height + 1) // 2, (movie.width + 1) // 2), np.float32)
     channels = {}
@@ -128,8 +149,21 @@ def _one_frame(
             signal = np.asarray(cv2.scaleAdd(image, float(scale), signal, dst=signal), np.float32)
             signal -= np.float32(model.background[role]) * scale
             half_variance += own * scale**2
-    variance = doubled(half_variance, movie.shape_yx)
-    out = measure_sites(sites, signal, variance, weight, channels, drift_um, calibration, model.library)
+    weight = outside_bodies(cells, movie.calibration).astype(np.float32)
+    return _Images(t, signal, doubled(half_variance, movie.shape_yx), weight, channels)
+
+
+def _measure(
+    images: _Images,
+    model: MovieModel,
+    sites: Sites,
+    cells: NDArray[Any],
+    fibers: NDArray[Any],
+    drift_um: tuple[float, float],
+    calibration: Calibration,
+) -> pd.DataFrame:
+    signal, variance = images.signal, images.variance
+    out = measure_sites(sites, signal, variance, images.weight, images.channels, drift_um, calibration, model.library)
     y, x = calibration.px(out["y_um"].to_numpy()), calibration.px(out["x_um"].to_numpy())
     gap, cell = nearest_label(cells, y, x)
     out["cell_um"], out["nearest_cell"] = calibration.um(gap), cell
@@ -141,6 +175,5 @@ def _one_frame(
     if hidden.size:
         through = measure_covered(sites, hidden, signal, variance, cells, drift_um, calibration, model.library)
         out.loc[hidden, "covered"], out.loc[hidden, "covered_err"] = through
-    arms.read(t, (signal / np.sqrt(variance)).astype(np.float32), weight, drift_um)
-    out.insert(0, "frame", t)
+    out.insert(0, "frame", images.frame)
     return out

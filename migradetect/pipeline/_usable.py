@@ -7,6 +7,7 @@ begin one, or pull a fit. All passes count the usable frames; here is what knows
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from migradetect.filters import quantile
 from migradetect.frame_quality import FrameFacts, Quality, fill_gaps, judge_frames, measure_frame
 from migradetect.movie import DETECTION_ROLES, FrameSource, Movie
 from migradetect.params import Params
+from migradetect.pipeline._ordered import InOrder
 from migradetect.pipeline._progress import Step
 from migradetect.registration import anchored_detail, estimate_shift
 from migradetect.results import LabelStack
@@ -37,7 +39,7 @@ class _UsableSource:
         return fill_gaps(plane.astype(np.float32)) if np.issubdtype(plane.dtype, np.floating) else plane
 
 
-def assess(movie: Movie, params: Params, step: Step) -> Quality:
+def assess(movie: Movie, params: Params, step: Step, threads: int = 1) -> Quality:
     """Look at every frame once.
 
     Parameters
@@ -48,16 +50,24 @@ def assess(movie: Movie, params: Params, step: Step) -> Quality:
         Largest jump of the stage that is followed.
     step : callable
         Called with the number of frames done; may raise to stop.
+    threads : int
+        While one frame is read, others are looked at in further threads.
 
     Returns
     -------
     Quality
     """
     facts: dict[str, list[FrameFacts]] = {role: [] for role in movie.roles if role in DETECTION_ROLES}
-    for frame in range(movie.n_frames):
-        for role, planes in facts.items():
-            planes.append(measure_frame(movie.frame(frame, role)))
-        step(frame + 1)
+
+    def keep(seen: dict[str, FrameFacts]) -> None:
+        for role, one in seen.items():
+            facts[role].append(one)
+        step(len(next(iter(facts.values()))))
+
+    with InOrder(threads, keep) as ordered:
+        for frame in range(movie.n_frames):
+            planes = {role: movie.frame(frame, role) for role in facts}
+            ordered.do(partial(_look, planes))
     missing = frozenset(int(frame) for frame in movie.provenance.get("missing_frames", ()))
     role = next(iter(facts))
 
@@ -66,6 +76,10 @@ def assess(movie: Movie, params: Params, step: Step) -> Quality:
         return estimate_shift(one, other, params.registration, movie.calibration)[2]
 
     return judge_frames(facts, movie.height * movie.width, anchored, missing)
+
+
+def _look(planes: dict[str, NDArray[np.float32]]) -> dict[str, FrameFacts]:
+    return {role: measure_frame(image) for role, image in planes.items()}
 
 
 def _detail(image: NDArray[np.float32], movie: Movie) -> NDArray[np.float32]:

@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from migradetect.calibration import Calibration
-from migradetect.errors import AxesError, CancelledError
+from migradetect.errors import AxesError, CancelledError, ReadError
 from migradetect.movie import Movie
 from migradetect.params import JudgeParams, Params, SpotParams
 from migradetect.pipeline import analyze, preview
@@ -122,6 +122,26 @@ def test_same_movie_same_numbers_and_pixels_unchanged() -> None:
     for name in LABEL_NAMES:
         for frame in range(3):
             assert np.array_equal(one.labels[name][frame], two.labels[name][frame])
+
+
+def test_threads_share_the_frames_and_change_nothing(simulation: Simulation, results: Results) -> None:
+    seen: list[tuple[str, int]] = []
+    shared = analyze(simulation.movie(), threads=3, progress=lambda stage, done, total: seen.append((stage, done)))
+    for name, table in results.tables.items():
+        pd.testing.assert_frame_equal(table, shared.tables[name])
+    for name, planes in results.labels.items():
+        assert all(np.array_equal(one, other) for one, other in zip(planes, shared.labels[name], strict=True))
+    # told of in the order of the frames
+    assert [done for stage, done in seen if stage == "detect"] == list(range(1, 9))
+
+
+def test_an_error_in_a_thread_ends_the_analysis(simulation: Simulation, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ReadError("broken on purpose")
+
+    monkeypatch.setattr("migradetect.pipeline._pass1.detect", broken)
+    with pytest.raises(ReadError, match="on purpose"):
+        analyze(simulation.movie(), threads=2)
 
 
 def test_progress_runs_over_all_frames_of_each_stage() -> None:

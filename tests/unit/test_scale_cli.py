@@ -213,12 +213,15 @@ def test_plan_tells_why_not_more(monkeypatch, tmp_path):
     monkeypatch.setattr(_resources, "available_bytes", lambda: 2 * peak + 1)
     plan = plan_workers(entries)
     assert plan.workers == 2
+    assert plan.cores_used == 2
     assert plan.note.startswith("2 of 8 cores used")
     monkeypatch.setattr(_resources, "available_bytes", lambda: peak // 2)
     assert plan_workers(entries).workers == 1
     assert "close other programs" in plan_workers(entries).note
     monkeypatch.setattr(_resources, "available_bytes", lambda: 100 * peak)
     assert plan_workers(entries).note is None
+    # three movies, so the other cores share their frames
+    assert (plan_workers(entries).workers, plan_workers(entries).cores_used) == (3, 8)
 
 
 def test_limits_of_containers_and_jobs(monkeypatch, tmp_path):
