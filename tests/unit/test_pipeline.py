@@ -126,7 +126,9 @@ def test_same_movie_same_numbers_and_pixels_unchanged() -> None:
 
 def test_threads_share_the_frames_and_change_nothing(simulation: Simulation, results: Results) -> None:
     seen: list[tuple[str, int]] = []
-    shared = analyze(simulation.movie(), threads=3, progress=lambda stage, done, total: seen.append((stage, done)))
+    shared = analyze(
+        simulation.movie(), RULES, threads=3, progress=lambda stage, done, total: seen.append((stage, done))
+    )
     for name, table in results.tables.items():
         pd.testing.assert_frame_equal(table, shared.tables[name])
     for name, planes in results.labels.items():
