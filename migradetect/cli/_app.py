@@ -7,7 +7,19 @@ from typing import Annotated
 import typer
 
 from migradetect._version import __version__
-from migradetect.cli import evaluate, info, init, merge, preview, run, scan, simulate, slurm_script, status
+from migradetect.cli import (
+    evaluate,
+    info,
+    init,
+    merge,
+    preview,
+    review,
+    run,
+    scan,
+    simulate,
+    slurm_script,
+    status,
+)
 
 __all__ = ["app"]
 
@@ -37,5 +49,5 @@ def _root(
     """Find, follow and count migrasomes and retraction fibers in TSPAN4/WGA fluorescence time-lapses."""
 
 
-for _module in (init, scan, preview, run, status, merge, slurm_script, simulate, evaluate, info):
+for _module in (init, scan, preview, run, status, merge, slurm_script, review, simulate, evaluate, info):
     app.command(name=_module.NAME, epilog=_module.EXAMPLE)(_module.command)

@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 
 from migradetect.calibration import Calibration
 from migradetect.cells import measure_cells, segment_cells
-from migradetect.filters import doubled, gaussian, halved, local_background, remove_hot_pixels, typical
+from migradetect.filters import NoiseModel, doubled, gaussian, halved, local_background, remove_hot_pixels, typical
 from migradetect.movie import Movie
 from migradetect.params import Params
 from migradetect.pipeline._bowl import above_bowl
 from migradetect.pipeline._model import MovieModel
 from migradetect.registration import anchored_detail, estimate_shift
 
-__all__ = ["FrameData", "FrameSignal", "clean_frame", "outside_bodies", "prepare_frame"]
+__all__ = ["FrameData", "FrameSignal", "clean_plane", "outside_bodies", "prepare_frame"]
 
 Image = NDArray[np.float32]
 Labels = NDArray[np.int32]
@@ -87,7 +87,7 @@ def prepare_frame(
     calibration = movie.calibration
     raw, half_variance = {}, {}
     for role in movie.roles:
-        raw[role], half_variance[role] = clean_frame(movie, index, role, model)
+        raw[role], half_variance[role] = clean_plane(movie.frame(index, role), model.noise[role])
     body = np.zeros(movie.shape_yx, np.float32)
     above = {}
     for role in movie.roles:
@@ -129,10 +129,9 @@ def prepare_frame(
     return frame, FrameSignal(signal, variance, is_open)
 
 
-def clean_frame(movie: Movie, index: int, role: str, model: MovieModel) -> tuple[Image, Image]:
-    """Counts of one plane without hot pixels, and their noise variance at half the resolution."""
-    image = movie.frame(index, role)
-    half_variance = model.noise[role].half_variance(halved(image))
+def clean_plane(image: Image, noise: NoiseModel) -> tuple[Image, Image]:
+    """Counts without hot pixels, and their noise variance at half the resolution."""
+    half_variance = noise.half_variance(halved(image))
     return remove_hot_pixels(image, half_variance), half_variance
 
 

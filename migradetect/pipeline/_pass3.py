@@ -19,14 +19,14 @@ from migradetect.filters import doubled, nearest_label
 from migradetect.movie import Movie
 from migradetect.params import Params
 from migradetect.photometry import Sites, measure_covered, measure_sites, settle_shape
-from migradetect.pipeline._frames import clean_frame, outside_bodies
+from migradetect.pipeline._frames import clean_plane, outside_bodies
 from migradetect.pipeline._model import MovieModel
 from migradetect.pipeline._ordered import InOrder
 from migradetect.pipeline._pass1 import Pass1
 from migradetect.pipeline._pass2 import Pass2, accepted_candidates
 from migradetect.results import LabelStack
 
-__all__ = ["CLEAR_UM", "accepted_sites", "relabel", "run_pass3"]
+__all__ = ["CLEAR_UM", "accepted_sites", "relabel", "run_pass3", "site_images"]
 
 Image = NDArray[np.float32]
 
@@ -137,20 +137,41 @@ class _Images:
     """Counts and their variance."""
 
 
-def _images(movie: Movie, t: int, model: MovieModel, cells: NDArray[Any]) -> _Images:
-    signal = np.zeros(movie.shape_yx, np.float32)
-    half_variance = np.zeros(((movie.height + 1) // 2, (movie.width + 1) // 2), np.float32)
+def site_images(images: dict[str, Image], model: MovieModel) -> tuple[Image, Image, dict[str, tuple[Image, Image]]]:
+    """What :func:`~migradetect.photometry.measure_sites` reads, from a frame or a part of it.
+
+    Parameters
+    ----------
+    images : dict of str to ndarray, shape (Y, X)
+        Recorded counts by role. Of a part that begins at an even row and column, the noise is that of the whole frame.
+    model : MovieModel
+        Noise and background of the movie.
+
+    Returns
+    -------
+    signal, variance : ndarray, shape (Y, X)
+        Sum of the channels over the noise of an empty pixel, and its variance.
+    channels : dict of str to (ndarray, ndarray)
+        Counts and their variance by role.
+    """
+    shape = next(iter(images.values())).shape
+    signal = np.zeros(shape, np.float32)
+    half_variance = np.zeros(((shape[0] + 1) // 2, (shape[1] + 1) // 2), np.float32)
     channels = {}
-    for role in movie.roles:
-        image, own = clean_frame(movie, t, role, model)
-        channels[role] = (image, doubled(own, movie.shape_yx))
+    for role, recorded in images.items():
+        image, own = clean_plane(recorded, model.noise[role])
+        channels[role] = (image, doubled(own, shape))
         if role in model.roles:
             scale = np.float32(1 / model.empty_sigma[role])
             signal = np.asarray(cv2.scaleAdd(image, float(scale), signal, dst=signal), np.float32)
             signal -= np.float32(model.background[role]) * scale
             half_variance += own * scale**2
-    weight = outside_bodies(cells, movie.calibration).astype(np.float32)
-    return _Images(t, signal, doubled(half_variance, movie.shape_yx), weight, channels)
+    return signal, doubled(half_variance, shape), channels
+
+
+def _images(movie: Movie, t: int, model: MovieModel, cells: NDArray[Any]) -> _Images:
+    signal, variance, channels = site_images({role: movie.frame(t, role) for role in movie.roles}, model)
+    return _Images(t, signal, variance, outside_bodies(cells, movie.calibration).astype(np.float32), channels)
 
 
 def _measure(
