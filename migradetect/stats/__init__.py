@@ -9,7 +9,15 @@ from __future__ import annotations
 
 from migradetect.stats._bootstrap import bootstrap_groups
 from migradetect.stats._compare import TESTS, Comparison, compare, compare_readouts
-from migradetect.stats._groups import READOUTS, Groups, group_values, n_text, replicate_column, select_cells
+from migradetect.stats._groups import (
+    READOUTS,
+    Groups,
+    group_order,
+    group_values,
+    n_text,
+    replicate_column,
+    select_cells,
+)
 from migradetect.stats._lifetimes import LifetimeComparison, SurvivalCurve, compare_lifetimes, survival
 from migradetect.stats._mixed import ModelResult, fit_model
 from migradetect.stats._null import permuted_p_values
@@ -31,6 +39,7 @@ __all__ = [
     "compare_lifetimes",
     "compare_readouts",
     "fit_model",
+    "group_order",
     "group_values",
     "n_text",
     "permuted_p_values",

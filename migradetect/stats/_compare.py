@@ -109,7 +109,7 @@ def compare(
         ``"cells"`` takes each cell as independent, which finds differences that are none (see
         :func:`permuted_p_values`); the notes say so.
     control : str, optional
-        Compare with this group only, instead of all pairs.
+        Compare with this group only, instead of all pairs, which go by the order of :func:`group_order`.
     correction : {"bh", "holm", "none"}
         Over the pairs; ``"bh"`` (Benjamini-Hochberg) by scipy, ``"holm"`` by statsmodels.
     n_boot : int

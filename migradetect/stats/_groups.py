@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
@@ -13,7 +14,7 @@ from numpy.typing import NDArray
 
 from migradetect.errors import TableError, nearest_name
 
-__all__ = ["READOUTS", "Groups", "group_values", "n_text", "replicate_column", "select_cells"]
+__all__ = ["READOUTS", "Groups", "group_order", "group_values", "n_text", "replicate_column", "select_cells"]
 
 #: What is read per cell, with the words for an axis.
 READOUTS: Final[Mapping[str, str]] = MappingProxyType(
@@ -28,6 +29,8 @@ READOUTS: Final[Mapping[str, str]] = MappingProxyType(
 )
 #: What counts as a replicate where the table has no such column, and the words for it.
 _FALLBACKS = ("replicate", "well", "movie_id")
+#: Names of what others are compared with; such a group comes first, so that a difference is the effect of the others.
+_CONTROL = re.compile(r"(?:ctrl|control|dmso|vehicle|untreated|mock|wt|wild.?type|scr|scrambled|nt)\b", re.I)
 _WORDS = {"replicate": "replicates", "well": "wells", "movie_id": "movies"}
 
 
@@ -163,13 +166,25 @@ def replicate_column(table: pd.DataFrame, replicate: str | None = None) -> str:
     if replicate is not None:
         _require(table, replicate)
         return replicate
-    for name in _FALLBACKS:
-        if name in table.columns and table[name].notna().any():
-            return name
+    present = [name for name in _FALLBACKS if name in table.columns]
+    known = [name for name in present if table[name].notna().any()]
+    if present:
+        return (known or present)[0]
     raise TableError(
         f"expected a column replicate, well or movie_id, got {', '.join(map(str, table.columns))}; "
         "add one to plate.csv, or name yours"
     )
+
+
+def group_order(names: Iterable[str]) -> list[str]:
+    """Names as tables and figures have them: controls by their usual names first, then by alphabet and size."""
+
+    def key(name: str) -> tuple[bool, list[tuple[int, float, str]]]:
+        parts = [part for part in re.split(r"(\d+(?:\.\d+)?)", name.casefold()) if part]
+        is_control = _CONTROL.match(name.strip()) is not None
+        return not is_control, [(0, float(p), "") if p[0].isdigit() and p[0].isascii() else (1, 0.0, p) for p in parts]
+
+    return sorted(set(names), key=key)
 
 
 def _require(table: pd.DataFrame, name: str) -> None:
@@ -228,12 +243,14 @@ def group_values(
     keys = keys[np.isfinite(keys["value"])].dropna(subset=["group", "replicate"])
     if keys.empty:
         raise TableError(f"expected {unit} with {by} and {value}, got none of {len(table)}; see plate.csv")
+    parts = {str(group): rows for group, rows in keys.groupby("group", observed=True)}
     values = {
-        str(group): {
-            str(name): part["value"].to_numpy(float)
-            for name, part in rows.groupby("replicate", sort=True, observed=True)
+        group: {
+            name: rows["value"].to_numpy(float)[(rows["replicate"] == name).to_numpy(bool)]
+            for rows in (parts[group],)
+            for name in group_order(map(str, rows["replicate"].unique()))
         }
-        for group, rows in keys.groupby("group", sort=True, observed=True)
+        for group in group_order(parts)
     }
     return Groups(values, unit, column, tuple(notes))
 
