@@ -21,8 +21,10 @@ __all__ = ["EDITS", "is_complete", "publish", "recover"]
 MANIFEST = "manifest.json"
 #: Corrections made by hand, and those made on earlier results.
 EDITS, EARLIER_EDITS = "edits.jsonl", "edits.previous.jsonl"
+#: A report of the movie; it tells of these results, so it goes with them when the movie is analysed again.
+REPORT = "report.html"
 _OWN = frozenset(
-    {"movie.json", MANIFEST, EDITS, EARLIER_EDITS}
+    {"movie.json", MANIFEST, EDITS, EARLIER_EDITS, REPORT}
     | {f"{name}.{suffix}" for name in MOVIE_TABLES for suffix in ("parquet", "csv")}
     | {f"labels/{name}.tif" for name in LABEL_NAMES}
 )

@@ -24,11 +24,22 @@ from migradetect.plots._plate import plate_map
 from migradetect.plots._quality import bleaching, drift, focus
 from migradetect.plots._shares import shares
 from migradetect.plots._strip import life_strip
-from migradetect.plots._style import GROUP_COLOURS, new_axes, save_figure, to_pixels, to_png, to_svg
+from migradetect.plots._style import (
+    GROUP_COLOURS,
+    bare_axes,
+    figure_of,
+    new_axes,
+    new_row,
+    save_figure,
+    to_pixels,
+    to_png,
+    to_svg,
+)
 
 __all__ = [
     "COLOURS",
     "GROUP_COLOURS",
+    "bare_axes",
     "births_per_hour",
     "bleaching",
     "count_against",
@@ -37,10 +48,12 @@ __all__ = [
     "display_range",
     "drift",
     "fiber_length",
+    "figure_of",
     "focus",
     "growth_curves",
     "life_strip",
     "new_axes",
+    "new_row",
     "one_migrasome",
     "overlay",
     "plate_map",

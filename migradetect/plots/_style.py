@@ -24,10 +24,13 @@ from migradetect.stats import group_order
 __all__ = [
     "GROUP_COLOURS",
     "Look",
+    "bare_axes",
     "fail_without",
+    "figure_of",
     "looks",
     "mean_course",
     "new_axes",
+    "new_row",
     "note",
     "one_group",
     "plain",
@@ -74,6 +77,27 @@ def new_axes(width_in: float = 3.4, height_in: float = 2.6) -> Axes:
     figure = Figure(figsize=(width_in, height_in), layout="constrained")
     FigureCanvasAgg(figure)
     return figure.subplots()
+
+
+def new_row(n: int, width_in: float = 3.4, height_in: float = 2.6) -> list[Axes]:
+    """Axes side by side in one new figure; see :func:`new_axes`."""
+    figure = Figure(figsize=(n * width_in, height_in), layout="constrained")
+    FigureCanvasAgg(figure)
+    return list(figure.subplots(1, n, squeeze=False)[0])
+
+
+def figure_of(axes: Axes) -> Figure:
+    """Figure that an axis is part of."""
+    figure = axes.get_figure(root=True)
+    assert isinstance(figure, Figure)
+    return figure
+
+
+def bare_axes(width_in: float, height_in: float) -> Axes:
+    """Axis that fills its figure, for a picture without a frame."""
+    figure = Figure(figsize=(width_in, height_in))
+    FigureCanvasAgg(figure)
+    return figure.add_axes((0.0, 0.0, 1.0, 1.0))
 
 
 def tidy(axes: Axes, x: str, y: str, title: str = "") -> Axes:

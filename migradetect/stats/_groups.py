@@ -14,7 +14,16 @@ from numpy.typing import NDArray
 
 from migradetect.errors import TableError, nearest_name
 
-__all__ = ["READOUTS", "Groups", "group_order", "group_values", "n_text", "replicate_column", "select_cells"]
+__all__ = [
+    "READOUTS",
+    "Groups",
+    "group_order",
+    "group_values",
+    "is_control_name",
+    "n_text",
+    "replicate_column",
+    "select_cells",
+]
 
 #: What is read per cell, with the words for an axis.
 READOUTS: Final[Mapping[str, str]] = MappingProxyType(
@@ -176,13 +185,19 @@ def replicate_column(table: pd.DataFrame, replicate: str | None = None) -> str:
     )
 
 
+def is_control_name(name: str) -> bool:
+    """Whether a group has a usual name of controls, such as control, DMSO or untreated."""
+    return _CONTROL.match(name.strip()) is not None
+
+
 def group_order(names: Iterable[str]) -> list[str]:
     """Names as tables and figures have them: controls by their usual names first, then by alphabet and size."""
 
     def key(name: str) -> tuple[bool, list[tuple[int, float, str]]]:
         parts = [part for part in re.split(r"(\d+(?:\.\d+)?)", name.casefold()) if part]
-        is_control = _CONTROL.match(name.strip()) is not None
-        return not is_control, [(0, float(p), "") if p[0].isdigit() and p[0].isascii() else (1, 0.0, p) for p in parts]
+        return not is_control_name(name), [
+            (0, float(p), "") if p[0].isdigit() and p[0].isascii() else (1, 0.0, p) for p in parts
+        ]
 
     return sorted(set(names), key=key)
 
