@@ -80,7 +80,8 @@ def growth_curves(
         _median(axes, part, value, look.colour, look.line, f"{name} median" if name else "median, 95 % band")
     axes.autoscale_view()
     axes.set_ylim(bottom=0, top=1.15 * float(rows[value].quantile(0.995)))
-    note(axes, f"n = {total} migrasomes, {rows['movie_id'].nunique()} movies")
+    n_movies = rows["movie_id"].nunique()
+    note(axes, f"n = {total} migrasomes, {n_movies} {'movie' if n_movies == 1 else 'movies'}")
     legend(axes, loc="upper right")
     return axes
 

@@ -20,6 +20,8 @@ __all__ = ["Detail", "Picture", "composite", "frame_pictures", "strip_pictures",
 
 #: Half the width of the surroundings that a strip shows, um: a migrasome of 3 um and its fiber.
 _HALF_UM = 2.6
+#: Share of its frames in which a migrasome lies open, to be shown as typical.
+_MOSTLY = 0.8
 _DPI = 100
 
 
@@ -165,8 +167,9 @@ def strip_pictures(one: OneMovie, detail: Detail) -> list[Picture]:
     movie = one.movie
     if movie is None or movie.n_frames < 4:
         return []
-    chosen = typical(one.results.tracks, detail.n_strips)
-    plans = [plan for plan in (_plan(one, int(track["migrasome_id"]), detail) for track in chosen) if plan is not None]
+    pairs = [(track, _plan(one, int(track["migrasome_id"]), detail)) for track in typical(one, detail.n_strips)]
+    chosen = [track for track, plan in pairs if plan is not None]
+    plans = [plan for _, plan in pairs if plan is not None]
     roles = [role for role in ("tspan4", "wga") if role in movie.roles]
     half = max(4, round(one.calibration.px(_HALF_UM)))
     # each frame is read once, whatever the number of migrasomes that it shows
@@ -187,28 +190,34 @@ def strip_pictures(one: OneMovie, detail: Detail) -> list[Picture]:
             {role: np.stack([windows[index, f, role] for f in plan["frame"]]) for role in roles},
             detail,
         )
-        for index, (plan, track) in enumerate(zip(plans, chosen, strict=False))
+        for index, (plan, track) in enumerate(zip(plans, chosen, strict=True))
     ]
 
 
-def typical(tracks: pd.DataFrame, n: int) -> list[pd.Series[Any]]:
+def typical(one: OneMovie, n: int) -> list[pd.Series[Any]]:
     """Migrasomes whose plateau diameters lie evenly between small and large, of those that are told best.
 
-    Birth in view, a plateau that was measured, and long records come first.
+    Birth in view, a plateau that was measured, surroundings inside the field without a cell over it, and long records
+    come first.
     """
+    tracks, traces = one.results.tracks, one.results.site_traces
     if tracks.empty:
         return []
+    height, width = (one.calibration.um(float(size)) for size in one.results.provenance["shape_yx"])
+    inside = traces["y_um"].between(_HALF_UM, height - _HALF_UM) & traces["x_um"].between(_HALF_UM, width - _HALF_UM)
+    seen = (inside & ~traces["is_covered"].astype(bool)).groupby(traces["migrasome_id"]).mean()
     rows = tracks.assign(
-        whole=(~tracks["is_left_censored"].astype(bool)).astype(int) + tracks["plateau_diameter_um"].notna().astype(int)
+        told=(~tracks["is_left_censored"].astype(bool)).astype(int)
+        + tracks["plateau_diameter_um"].notna().astype(int)
+        + (tracks["migrasome_id"].map(seen).fillna(0) > _MOSTLY).astype(int)
     )
-    best = rows[rows["whole"] == rows["whole"].max()]
-    best = best.sort_values(["n_frames", "score"], ascending=False, kind="stable").head(max(n, len(best) // 2))
+    best = rows.sort_values(["told", "n_frames", "score"], ascending=False, kind="stable")
+    # the better half is enough to choose from, and all of the best if they are fewer
+    best = best.head(max(n, min(len(best) // 2, int((rows["told"] == rows["told"].max()).sum()))))
     ordered = best.sort_values(["plateau_diameter_um", "migrasome_id"], kind="stable").reset_index(drop=True)
-    places = (
-        np.unique(np.round(np.linspace(0, len(ordered) - 1, n + 2)[1:-1]).astype(int))
-        if n < len(ordered)
-        else range(len(ordered))
-    )
+    places = np.unique(np.round(np.linspace(0, len(ordered) - 1, n + 2)[1:-1]).astype(int))
+    if n >= len(ordered):
+        places = np.arange(len(ordered))
     return [ordered.iloc[int(place)] for place in places]
 
 
