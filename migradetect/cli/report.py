@@ -19,6 +19,9 @@ def command(
             metavar="NAME", help="Write the report of this movie, in detail; may be repeated.", show_default=False
         ),
     ] = None,
+    reviewer: Annotated[
+        str | None, typer.Option(help="Whose corrections, where several have reviewed.", show_default=False)
+    ] = None,
     each: Annotated[bool, typer.Option("--each", help="Write the report of every movie, and that of all.")] = False,
     negative: Annotated[
         str | None,
@@ -42,10 +45,17 @@ def command(
             with count_display("reports of movies") as step:
                 for number, name in enumerate(names):
                     step(number, len(names), name)
-                    print_line(str(write_movie_report(out, name, cancel=stop.is_set)))
+                    print_line(str(write_movie_report(out, name, reviewer=reviewer, cancel=stop.is_set)))
             if not names or each:
                 with count_display("report") as step:
-                    path = write_report(out, negative=negative, positive=positive, progress=step, cancel=stop.is_set)
+                    path = write_report(
+                        out,
+                        negative=negative,
+                        positive=positive,
+                        reviewer=reviewer,
+                        progress=step,
+                        cancel=stop.is_set,
+                    )
                 print_line(str(path))
         except CancelledError:
             from migradetect.cli._console import print_error

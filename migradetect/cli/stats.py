@@ -48,15 +48,19 @@ def command(
     min_observed_min: Annotated[
         float, typer.Option(metavar="MIN", min=0, help="Leave out cells that are seen for a shorter time.")
     ] = 0.0,
+    reviewer: Annotated[
+        str | None, typer.Option(help="Whose corrections, where several have reviewed.", show_default=False)
+    ] = None,
     csv: Annotated[Path | None, typer.Option("--out", help="Also write the table as CSV.", show_default=False)] = None,
 ) -> None:
     """Compare conditions by the means of replicates, and lifetimes by the log-rank test."""
     from migradetect.cli._console import print_line, print_note
     from migradetect.errors import TableError
-    from migradetect.io import atomic_write_text, load
+    from migradetect.io import atomic_write_text
+    from migradetect.review import load
     from migradetect.stats import compare_lifetimes, compare_readouts, select_cells
 
-    results = load(out)
+    results = load(out, reviewer=reviewer)
     cells = select_cells(results.cell_summary, min_observed_min=min_observed_min)
     table, notes = compare_readouts(
         cells, by=by, replicate=replicate, control=control, test=test.value, correction=correction.value

@@ -6,7 +6,7 @@ import logging
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from markupsafe import Markup
 
@@ -14,9 +14,6 @@ from migradetect import plots
 from migradetect.errors import MigradetectError
 from migradetect.report._data import OneMovie
 from migradetect.report._pictures import Detail, Picture, to_data_uri
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 __all__ = ["Chart", "draw", "movie_charts"]
 
@@ -54,7 +51,7 @@ class Chart:
 def draw(
     title: str,
     caption: str,
-    paint: Callable[[list[Axes]], Any],
+    paint: Callable[[list[Any]], Any],
     *,
     prefix: str,
     panels: int = 1,
@@ -118,11 +115,11 @@ def movie_charts(one: OneMovie, detail: Detail, prefix: str) -> list[Chart]:
     n = len(results.frames)
     small = (2.7, 2.0) if detail.frame_px >= 300 else (1.9, 1.45)
 
-    def courses(axes: list[Axes]) -> None:
+    def courses(axes: list[Any]) -> None:
         plots.count_over_time(results.migrasomes, results.frames, axes[0])
         plots.growth_curves(results.migrasomes, results.tracks, axes[1], max_lines=detail.max_lines)
 
-    def quality(axes: list[Axes]) -> None:
+    def quality(axes: list[Any]) -> None:
         plots.drift(results.frames, axes[0])
         plots.bleaching(results.frames, axes[1])
         plots.focus(results.frames, axes[2])

@@ -11,10 +11,11 @@ from typing import Any
 import pandas as pd
 
 from migradetect.calibration import Calibration
-from migradetect.errors import MigradetectError
+from migradetect.errors import EditError, MigradetectError
 from migradetect.io import load, load_results, reopen_movie
 from migradetect.movie import Movie
 from migradetect.results import Results
+from migradetect.review import reviewed, reviewers
 
 __all__ = ["Batch", "OneMovie", "Tables", "load_batch", "load_movie", "movie_results"]
 
@@ -22,9 +23,24 @@ __all__ = ["Batch", "OneMovie", "Tables", "load_batch", "load_movie", "movie_res
 _KEPT = ("frames", "tracks", "cell_summary", "migrasomes", "site_traces")
 
 
-def movie_results(out: Path, movie_id: str) -> Results:
-    """Results of one movie as the report shows them: the only place that decides which."""
-    return load_results(out / movie_id)
+def movie_results(out: Path, movie_id: str, reviewer: str | None = None) -> tuple[Results, str]:
+    """Results of one movie as the report shows them, with corrections where there are some.
+
+    Returns
+    -------
+    results : Results
+        Reviewed, or automatic where nobody reviewed the movie or it can't be told whose corrections hold.
+    note : str
+        Why corrections that are there are not applied; empty otherwise.
+    """
+    folder = out / movie_id
+    known = reviewers(folder)
+    if not known or (reviewer is not None and reviewer not in known):
+        return load_results(folder), ""
+    try:
+        return reviewed(folder, reviewer=reviewer), ""
+    except EditError as error:
+        return load_results(folder), f"corrections are not applied: {error}"
 
 
 @dataclass(frozen=True)
@@ -39,11 +55,14 @@ class OneMovie:
         The recording; None where it can't be read.
     problem : str
         Why there is none; empty where there is.
+    note : str
+        Why corrections are not applied; empty otherwise.
     """
 
     results: Results
     movie: Movie | None
     problem: str
+    note: str = ""
 
     @property
     def movie_id(self) -> str:
@@ -63,13 +82,13 @@ class OneMovie:
         return [int(frame) for frame in self.results.frames["frame"] if int(frame) not in left_out]
 
 
-def load_movie(out: Path, movie_id: str) -> OneMovie:
+def load_movie(out: Path, movie_id: str, reviewer: str | None = None) -> OneMovie:
     """One movie of an output folder; a recording that is no longer there is no error."""
-    results = movie_results(out, movie_id)
+    results, note = movie_results(out, movie_id, reviewer)
     try:
-        return OneMovie(results, reopen_movie(results.provenance, out / movie_id, movie_id), "")
+        return OneMovie(results, reopen_movie(results.provenance, out / movie_id, movie_id), "", note)
     except MigradetectError as error:
-        return OneMovie(results, None, str(error))
+        return OneMovie(results, None, str(error), note)
 
 
 @dataclass

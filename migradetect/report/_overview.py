@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -27,9 +27,6 @@ from migradetect.stats import (
     is_control_name,
     well_table,
 )
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 __all__ = ["Comparisons", "Plates", "compare_conditions", "condition_rows", "grouping", "overview_charts", "plates"]
 
@@ -130,7 +127,7 @@ def overview_charts(tables: Tables, by: str | None, vector: bool) -> list[Chart]
     cells, tracks, frames = tables["cell_summary"], tables["tracks"], tables["frames"]
     migrasomes = tables["migrasomes"]
     one_dish = cells.assign(condition="all cells") if by is None else cells
-    jobs: list[tuple[str, str, Callable[[list[Axes]], Any]]] = [
+    jobs: list[tuple[str, str, Callable[[list[Any]], Any]]] = [
         (
             READOUTS[value].capitalize(),
             "Small: cells. Large: means of replicates, the same marker in each condition. Line and bar: mean and "
@@ -193,11 +190,11 @@ def overview_charts(tables: Tables, by: str | None, vector: bool) -> list[Chart]
     return [chart for chart in charts if chart is not None]
 
 
-def _superplot(cells: pd.DataFrame, value: str, axes: list[Axes]) -> None:
+def _superplot(cells: pd.DataFrame, value: str, axes: list[Any]) -> None:
     plots.superplot(cells, value, axes[0])
 
 
-def _plate_map(wells: pd.DataFrame, value: str, outlined: pd.Series[bool], axes: list[Axes]) -> None:
+def _plate_map(wells: pd.DataFrame, value: str, outlined: pd.Series[bool], axes: list[Any]) -> None:
     plots.plate_map(wells, value, axes[0], outlined=outlined)
 
 

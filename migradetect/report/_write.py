@@ -40,6 +40,7 @@ def write_report(
     *,
     negative: str | None = None,
     positive: str | None = None,
+    reviewer: str | None = None,
     progress: Progress | None = None,
     cancel: Callable[[], bool] | None = None,
 ) -> Path:
@@ -52,6 +53,8 @@ def write_report(
     negative, positive : str, optional
         Conditions of control wells, for the scores of a screen. Without `negative` the only condition with a usual name
         of controls (control, DMSO, vehicle ...) is taken, where there are 24 wells or more.
+    reviewer : str, optional
+        Whose corrections are applied, where several people have reviewed.
     progress : callable, optional
         Takes number done, number of movies, and the name of the movie that comes.
     cancel : callable, optional
@@ -77,7 +80,7 @@ def write_report(
     tables, sections = Tables(), []
     for number, movie_id in enumerate(batch.movie_ids):
         _tell(progress, cancel, number, len(batch.movie_ids), movie_id)
-        sections.append(_section(batch, movie_id, detail, f"m{number + 1}", tables))
+        sections.append(_section(batch, movie_id, detail, f"m{number + 1}", tables, reviewer))
     _tell(progress, cancel, len(batch.movie_ids), len(batch.movie_ids), "overview")
     vector = len(batch.movie_ids) <= _MOST_VECTOR
     done = batch.movies[batch.movies["movie_id"].isin(batch.movie_ids)]
@@ -108,7 +111,9 @@ def write_report(
     return path
 
 
-def write_movie_report(out: str | Path, movie_id: str, *, cancel: Callable[[], bool] | None = None) -> Path:
+def write_movie_report(
+    out: str | Path, movie_id: str, *, reviewer: str | None = None, cancel: Callable[[], bool] | None = None
+) -> Path:
     """Write ``<movie_id>/report.html``: the same for one movie, in more detail.
 
     Parameters
@@ -117,6 +122,8 @@ def write_movie_report(out: str | Path, movie_id: str, *, cancel: Callable[[], b
         What ``migradetect run`` wrote.
     movie_id : str
         Which movie.
+    reviewer : str, optional
+        Whose corrections are applied, where several people have reviewed.
     cancel : callable, optional
         Returns True once the user asked to stop.
 
@@ -140,7 +147,7 @@ def write_movie_report(out: str | Path, movie_id: str, *, cancel: Callable[[], b
     _tell(None, cancel, 0, 1, movie_id)
     detail = Detail.of(1)
     tables = Tables()
-    section = _section(batch, movie_id, detail, "m", tables)
+    section = _section(batch, movie_id, detail, "m", tables, reviewer)
     rows = batch.movies[batch.movies["movie_id"] == movie_id]
     psf = [section["psf_um"]] if section["psf_um"] else []
     page = _environment().get_template("movie.html").render(
@@ -176,7 +183,9 @@ def _common(batch: Batch) -> dict[str, Any]:
     }
 
 
-def _section(batch: Batch, movie_id: str, detail: Detail, anchor: str, tables: Tables) -> dict[str, Any]:
+def _section(
+    batch: Batch, movie_id: str, detail: Detail, anchor: str, tables: Tables, reviewer: str | None
+) -> dict[str, Any]:
     """What the page shows of one movie; results that can't be read are told, and the others are shown."""
     section: dict[str, Any] = {
         "movie_id": movie_id,
@@ -199,7 +208,7 @@ def _section(batch: Batch, movie_id: str, detail: Detail, anchor: str, tables: T
         "has_own": detail != Detail.of(1) and (batch.out / movie_id / REPORT_NAME).is_file(),
     }
     try:
-        one = load_movie(batch.out, movie_id)
+        one = load_movie(batch.out, movie_id, reviewer)
         section |= _of_results(one)
         tables.add(one.results)
         section["charts"] = movie_charts(one, detail, anchor)
@@ -237,7 +246,10 @@ def _of_results(one: OneMovie) -> dict[str, Any]:
     ]
     return {
         "flags": explain(results.frames, known.get("qc_flags") or ()),
-        "warnings": [*map(str, known.get("warnings") or ()), *([f"no pictures: {one.problem}"] if one.problem else [])],
+        "warnings": [
+            *map(str, known.get("warnings") or ()),
+            *filter(None, [one.note, one.problem and f"no pictures: {one.problem}"]),
+        ],
         "facts": facts,
         "psf_um": float(psf) if psf else None,
         "parameters": known.get("parameters") or known.get("params"),

@@ -18,7 +18,7 @@ from migradetect.cli import main
 from migradetect.io import write_movie
 from migradetect.params import load_params, to_toml
 
-COMMANDS = ("init", "scan", "preview", "run", "status", "report", "stats", "simulate", "evaluate", "info")
+COMMANDS = ("init", "scan", "preview", "run", "status", "report", "stats", "review", "simulate", "evaluate", "info")
 
 
 @pytest.fixture
