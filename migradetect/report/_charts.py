@@ -57,6 +57,7 @@ def draw(
     panels: int = 1,
     size_in: tuple[float, float] = (3.4, 2.6),
     vector: bool = True,
+    most_bytes: int | None = None,
 ) -> Chart | None:
     """One plot, or several side by side.
 
@@ -74,6 +75,8 @@ def draw(
         Width and height of each.
     vector : bool
         SVG; otherwise a picture.
+    most_bytes : int, optional
+        Of a picture.
 
     Returns
     -------
@@ -90,7 +93,7 @@ def draw(
     if vector:
         return Chart(title, _inline(plots.to_svg(figure), prefix, title), None, title, caption)
     pixels = plots.to_pixels(figure, _DPI)
-    picture = Picture(to_data_uri(pixels, _LOSSLESS), pixels.shape[1], pixels.shape[0], title, caption)
+    picture = Picture(to_data_uri(pixels, _LOSSLESS, most_bytes), pixels.shape[1], pixels.shape[0], title, caption)
     return Chart(title, None, picture, title, caption)
 
 
@@ -111,6 +114,8 @@ def _inline(svg: str, prefix: str, label: str) -> Markup:
 
 def movie_charts(one: OneMovie, detail: Detail, prefix: str) -> list[Chart]:
     """Plots of one movie: count and growth, then drift, bleaching and focus."""
+    if not detail.all_frames:
+        return []
     results = one.results
     n = len(results.frames)
     small = (2.7, 2.0) if detail.frame_px >= 300 else (1.9, 1.45)
@@ -136,6 +141,7 @@ def movie_charts(one: OneMovie, detail: Detail, prefix: str) -> list[Chart]:
                 panels=2,
                 size_in=small,
                 vector=detail.vector,
+                most_bytes=detail.most_bytes,
             )
         )
     charts.append(
@@ -147,6 +153,7 @@ def movie_charts(one: OneMovie, detail: Detail, prefix: str) -> list[Chart]:
             panels=3,
             size_in=small,
             vector=detail.vector,
+            most_bytes=detail.most_bytes,
         )
     )
     return [chart for chart in charts if chart is not None]

@@ -76,6 +76,15 @@ class OneMovie:
         return Calibration(float(known["pixel_size_um"]), known.get("frame_interval_s"))
 
     @property
+    def shape_yx(self) -> tuple[int, int]:
+        """Rows and columns of a frame."""
+        if self.movie is not None:
+            return self.movie.shape_yx
+        stack = next((stack for stack in self.results.labels.values() if len(stack)), None)
+        height, width = self.results.provenance.get("shape_yx") or (stack.shape_yx if stack is not None else (0, 0))
+        return int(height), int(width)
+
+    @property
     def used_frames(self) -> list[int]:
         """Frames that took part in the analysis."""
         left_out = set(self.results.provenance.get("frames_left_out", ()))

@@ -64,7 +64,7 @@ def condition_rows(tables: Tables, movies: pd.DataFrame) -> list[dict[str, Any]]
             "mean": None,
             "sd": None,
         }
-        if row["n_cells"]:
+        if row["n_cells"] and "condition" in cells.columns:
             summary = group_values(cells[cells["movie_id"].isin(mine["movie_id"])], "n_migrasomes").summary().iloc[0]
             row["mean"], row["sd"] = float(summary["mean"]), float(summary["sd_of_replicates"])
             row["n_replicates"] = int(summary["n_replicates"])

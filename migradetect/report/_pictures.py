@@ -41,6 +41,10 @@ class Detail:
         Curves as SVG; otherwise as small pictures.
     max_lines : int
         Thin lines in growth curves.
+    most_bytes : int or None
+        Of each picture; None for no limit.
+    all_frames : bool
+        First, middle and last frame; otherwise the middle one only, and no curves.
     """
 
     frame_px: int
@@ -49,19 +53,22 @@ class Detail:
     n_windows: int
     vector: bool
     max_lines: int
+    most_bytes: int | None = None
+    all_frames: bool = True
 
     @classmethod
     def of(cls, n_movies: int) -> Detail:
-        """What suits a page with this many movies: 384 stay below 20 MB, one is shown as it is."""
+        """What suits a page with this many movies: they stay below 20 MB, and one is shown as it is."""
         for most, detail in (
             (1, cls(900, 82, 6, 14, True, 150)),
             (12, cls(420, 75, 3, 12, True, 40)),
-            (48, cls(320, 65, 2, 10, False, 40)),
-            (120, cls(240, 50, 1, 9, False, 30)),
+            (48, cls(320, 65, 2, 10, False, 40, 40_000)),
+            (120, cls(240, 50, 1, 9, False, 30, 15_000)),
+            (400, cls(176, 40, 1, 8, False, 25, 5_500)),
         ):
             if n_movies <= most:
                 return detail
-        return cls(176, 40, 1, 8, False, 25)
+        return cls(128, 30, 0, 0, False, 0, max(1_500, int(11e6 / n_movies)), all_frames=False)
 
 
 @dataclass(frozen=True)
@@ -87,20 +94,42 @@ class Picture:
     caption: str
 
 
-def to_data_uri(pixels: NDArray[np.uint8], quality: int) -> str:
-    """WebP picture as an address; `pixels` are RGB, shape (Y, X, 3). Above 100 the picture is stored without loss."""
+def to_data_uri(pixels: NDArray[np.uint8], quality: int, most_bytes: int | None = None) -> str:
+    """WebP picture as an address.
+
+    Parameters
+    ----------
+    pixels : ndarray of uint8, shape (Y, X, 3)
+        Red, green, blue.
+    quality : int
+        1 to 100; above 100 the picture is stored without loss.
+    most_bytes : int, optional
+        A picture that is larger, such as one of noise, is stored more coarsely.
+    """
+    data = _webp(pixels, quality)
+    coarser = (min(quality, 100) * share for share in (0.6, 0.35, 0.2, 0.1))
+    while most_bytes is not None and data.size > most_bytes and (less := next(coarser, None)) is not None:
+        data = _webp(pixels, max(1, round(less)))
+    if most_bytes is not None and data.size > most_bytes:
+        data = _webp(cv2.GaussianBlur(pixels, (0, 0), 1.5), 1)
+    return "data:image/webp;base64," + base64.b64encode(data.tobytes()).decode("ascii")
+
+
+def _webp(pixels: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
     ok, data = cv2.imencode(".webp", pixels[..., ::-1], [cv2.IMWRITE_WEBP_QUALITY, quality])
     if not ok:
         raise RuntimeError("expected a build of OpenCV that writes WebP, got one that does not")
-    return "data:image/webp;base64," + base64.b64encode(data.tobytes()).decode("ascii")
+    return np.asarray(data, np.uint8)
 
 
 def frame_pictures(one: OneMovie, detail: Detail) -> list[Picture]:
     """First, middle and last frame that was used, with contours of what was found."""
     used = one.used_frames
-    if not used:
+    if not used or not all(one.shape_yx):
         return []
     chosen = dict(zip((used[0], used[(len(used) - 1) // 2], used[-1]), ("first", "middle", "last"), strict=True))
+    if not detail.all_frames:
+        chosen = {frame: name for frame, name in chosen.items() if name == "middle"} or chosen
     return [_frame_picture(one, frame, name if len(chosen) > 1 else "", detail) for frame, name in chosen.items()]
 
 
@@ -108,8 +137,10 @@ def _frame_picture(one: OneMovie, frame: int, name: str, detail: Detail) -> Pict
     results = one.results
     role = shown_role(one.movie)
     names = ("cells", "fibers")
-    labels: dict[str, NDArray[Any]] = {str(key): results.labels[key][frame] for key in names if key in results.labels}
-    shape = next(iter(labels.values())).shape if labels else tuple(results.provenance["shape_yx"])
+    labels: dict[str, NDArray[Any]] = {
+        str(key): results.labels[key][frame] for key in names if frame < len(results.labels.get(key, ()))
+    }
+    shape = next(iter(labels.values())).shape if labels else one.shape_yx
     image = np.zeros(shape, np.float32) if one.movie is None or role is None else one.movie.frame(frame, role)
     spots = results.migrasomes[results.migrasomes["frame"] == frame]
     n_cells = int((results.cells["frame"] == frame).sum())
@@ -122,15 +153,19 @@ def _frame_picture(one: OneMovie, frame: int, name: str, detail: Detail) -> Pict
     pixels = to_pixels(figure_of(axes), _DPI)
     time = one.calibration.minutes(float(frame))
     when = f", {time:.0f} min" if np.isfinite(time) else ""
-    counts = f"{n_cells} cells, {n_fibers} fibers, {len(spots)} migrasomes"
+    counts = f"{_n(n_cells, 'cell')}, {_n(n_fibers, 'fiber')}, {_n(len(spots), 'migrasome')}"
     missing = "the recording could not be read, only outlines: " if one.movie is None else ""
     return Picture(
-        to_data_uri(pixels, detail.quality),
+        to_data_uri(pixels, detail.quality, detail.most_bytes),
         pixels.shape[1],
         pixels.shape[0],
         f"{missing}{name + ' ' if name else ''}frame {frame}{when} with the outlines of {counts}",
         f"{name + ' frame, ' if name else 'frame '}{frame}{when}: {counts}",
     )
+
+
+def _n(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
 def shown_role(movie: Movie | None) -> str | None:
@@ -165,7 +200,7 @@ def _shrunk(
 def strip_pictures(one: OneMovie, detail: Detail) -> list[Picture]:
     """A few typical migrasomes over their lives."""
     movie = one.movie
-    if movie is None or movie.n_frames < 4:
+    if movie is None or movie.n_frames < 4 or not detail.n_strips:
         return []
     pairs = [(track, _plan(one, int(track["migrasome_id"]), detail)) for track in typical(one, detail.n_strips)]
     chosen = [track for track, plan in pairs if plan is not None]
@@ -203,7 +238,7 @@ def typical(one: OneMovie, n: int) -> list[pd.Series[Any]]:
     tracks, traces = one.results.tracks, one.results.site_traces
     if tracks.empty:
         return []
-    height, width = (one.calibration.um(float(size)) for size in one.results.provenance["shape_yx"])
+    height, width = (one.calibration.um(float(size)) for size in one.shape_yx)
     inside = traces["y_um"].between(_HALF_UM, height - _HALF_UM) & traces["x_um"].between(_HALF_UM, width - _HALF_UM)
     seen = (inside & ~traces["is_covered"].astype(bool)).groupby(traces["migrasome_id"]).mean()
     rows = tracks.assign(
@@ -266,7 +301,7 @@ def _strip(
     size = track["plateau_diameter_um"]
     about = ", ".join(filter(None, [birth, place, f"{float(size):.1f} µm" if pd.notna(size) else "", fate]))
     return Picture(
-        to_data_uri(pixels, detail.quality),
+        to_data_uri(pixels, detail.quality, detail.most_bytes),
         pixels.shape[1],
         pixels.shape[0],
         f"{n} pictures of the surroundings of migrasome {number} from {plan['time_min'].iloc[0]:.0f} to "
@@ -294,6 +329,6 @@ def composite(one: OneMovie, detail: Detail) -> Picture | None:
     pixels = np.round(255 * colour).astype(np.uint8)
     words = "TSPAN4 green, WGA magenta" if len(roles) == 2 else roles[0]
     return Picture(
-        to_data_uri(pixels, detail.quality), pixels.shape[1], pixels.shape[0],
+        to_data_uri(pixels, detail.quality, detail.most_bytes), pixels.shape[1], pixels.shape[0],
         f"frame {frame} as recorded, {words}", f"frame {frame} as recorded ({words})",
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["REPORT_NAME", "write_movie_report", "write_report"]
 
 REPORT_NAME = "report.html"
+_log = logging.getLogger("migradetect.report")
 #: Plots of the whole batch are small pictures where there are more movies: as SVG each cell would be a mark of its own.
 _MOST_VECTOR = 48
 #: Movies whose sections are open from the start.
@@ -218,6 +220,9 @@ def _section(
             section["composite"] = composite(one, detail)
     except MigradetectError as error:
         section["problem"] = str(error)
+    except Exception as error:  # noqa: BLE001 (one odd movie must not take the report from the others)
+        _log.exception("report: %s", movie_id)
+        section["problem"] = f"unexpected {type(error).__name__}: {error}"
     return section
 
 
@@ -226,14 +231,14 @@ def _of_results(one: OneMovie) -> dict[str, Any]:
     n_cells, n_migrasomes = len(results.cell_summary), len(results.tracks)
     psf = known.get("psf_fwhm_um")
     calibration = known.get("calibration") or {}
-    height, width = known.get("shape_yx") or ("?", "?")
+    height, width = one.shape_yx
     interval = calibration.get("frame_interval_s")
     n_used, n_frames = len(one.used_frames), len(results.frames)
     facts = [
         ("frames", f"{n_frames}" + (f", {n_frames - n_used} left out" if n_used < n_frames else "")),
         (
             "size",
-            f"{height} x {width} px, {calibration.get('pixel_size_um'):g} µm per pixel "
+            f"{height} x {width} px, {one.calibration.pixel_size_um:g} µm per pixel "
             f"({calibration.get('pixel_size_source', '')})",
         ),
         (
