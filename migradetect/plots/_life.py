@@ -97,7 +97,8 @@ def births_per_hour(
         mean = np.where(seen.any(0), np.nansum(rates, 0) / np.maximum(seen.sum(0), 1), np.nan)
         middle = (edges[:-1] + edges[1:]) / 2 + (index - (len(groups) - 1) / 2) * 0.06 * bin_min
         axes.plot(np.tile(middle, (len(rates), 1))[seen], rates[seen], look.marker, color=look.colour, alpha=0.35, ms=3)
-        label = f"{name} (n = {len(rates)} movies)" if name else f"mean of {len(rates)} movies"
+        movies = f"{len(rates)} {'movie' if len(rates) == 1 else 'movies'}"
+        label = f"{name} (n = {movies})" if name else f"mean of {movies}"
         axes.plot(middle, mean, color=look.colour, linestyle=look.line, marker=look.marker, ms=5, lw=1.6, label=label)
         top = max(top, float(np.nanmax(rates)) if seen.any() else 0.0)
     axes.set_ylim(-0.02 * max(top, 1), 1.25 * max(top, 1))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -122,8 +122,8 @@ def compare_conditions(tables: Tables, by: str | None) -> Comparisons:
     return Comparisons(rows, told, sentence)
 
 
-def overview_charts(tables: Tables, by: str | None, vector: bool) -> list[Chart]:
-    """Plots of all movies together, by condition where there are some."""
+def overview_charts(tables: Tables, by: str | None, vector: bool, leave_out: Collection[str] = ()) -> list[Chart]:
+    """Plots of all movies together, by condition where there are some, but for those with certain titles."""
     cells, tracks, frames = tables["cell_summary"], tables["tracks"], tables["frames"]
     migrasomes = tables["migrasomes"]
     one_dish = cells.assign(condition="all cells") if by is None else cells
@@ -186,6 +186,7 @@ def overview_charts(tables: Tables, by: str | None, vector: bool) -> list[Chart]
     charts = [
         draw(title, caption, paint, prefix=f"o{index}", size_in=(3.5, 2.7), vector=vector)
         for index, (title, caption, paint) in enumerate(jobs)
+        if title not in leave_out
     ]
     return [chart for chart in charts if chart is not None]
 

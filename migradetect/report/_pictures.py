@@ -160,7 +160,7 @@ def _frame_picture(one: OneMovie, frame: int, name: str, detail: Detail) -> Pict
         pixels.shape[1],
         pixels.shape[0],
         f"{missing}{name + ' ' if name else ''}frame {frame}{when} with the outlines of {counts}",
-        f"{name + ' frame, ' if name else 'frame '}{frame}{when}: {counts}",
+        f"{name + ' frame' if name else 'frame'} ({frame}{when}): {counts}",
     )
 
 

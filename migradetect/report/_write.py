@@ -155,7 +155,8 @@ def write_movie_report(
     page = _environment().get_template("movie.html").render(
         **_common(batch),
         section=section,
-        charts=overview_charts(tables, None, True)[4:],
+        # counts per cell and courses of this movie stand above
+        charts=overview_charts(tables, None, True, leave_out=("Growth since birth", "Migrasomes in view"))[4:],
         tracks=_track_rows(tables),
         methods=methods_paragraph(rows, batch.run, psf),
         parameters=parameter_rows(section["parameters"] or batch.run.get("parameters") or {}),

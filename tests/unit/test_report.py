@@ -145,7 +145,7 @@ def made(tmp_path_factory):
 @pytest.fixture
 def out(made, tmp_path, monkeypatch):
     """A copy to write into; plots, which take most of the time, are tested on the pages above."""
-    monkeypatch.setattr(writing, "overview_charts", lambda *_: [])
+    monkeypatch.setattr(writing, "overview_charts", lambda *_, **__: [])
     monkeypatch.setattr(writing, "movie_charts", lambda *_: [])
     shutil.copytree(made.parent, tmp_path / "batch")
     return tmp_path / "batch" / "out"
@@ -293,7 +293,7 @@ def test_every_movie_has_frames_strips_and_curves(page):
     captions = re.findall(r"<figcaption>(.*?)</figcaption>", page.text)
     for name in ("first", "middle", "last"):
         assert sum(text.startswith(f"{name} frame") for text in captions) == 4
-    assert any("middle frame, 6, 12 min: 1 cell, 0 fibers, 8 migrasomes" in text for text in captions)
+    assert any("middle frame (6, 12 min): 1 cell, 0 fibers, 8 migrasomes" in text for text in captions)
     assert sum(text.startswith("migrasome ") for text in captions) >= 8
     assert page.words.count("Drift, bleaching and focus") >= 4
     assert len(page.all("details")) == 5, "four movies and the parameters"
@@ -308,8 +308,8 @@ def test_a_frame_that_was_left_out_is_not_shown(out):
     manifest["files"]["movie.json"]["bytes"] = path.stat().st_size
     (out / "a" / "manifest.json").write_text(json.dumps(manifest))
     text = write_movie_report(out, "a").read_text()
-    assert "first frame, 1, 2 min" in text
-    assert "last frame, 10, 20 min" in text
+    assert "first frame (1, 2 min)" in text
+    assert "last frame (10, 20 min)" in text
 
 
 def test_methods_are_ready_to_paste(any_page):
