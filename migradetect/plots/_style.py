@@ -48,6 +48,8 @@ _LINES: Final[Sequence[Any]] = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1,
 #: Text stays text in vector files: it can be edited, searched and read aloud. Ids do not change from run to run.
 _VECTOR: Any = {"svg.fonttype": "none", "pdf.fonttype": 42, "svg.hashsalt": "migradetect", "path.simplify": True}
 _SIZE = 8
+#: Left, right, below and above an axis, inches: labels of 8 points and numbers of up to five letters.
+_ROOM_IN = (0.56, 0.1, 0.42, 0.1)
 GREY = "#5A5A5A"
 
 
@@ -79,11 +81,26 @@ def new_axes(width_in: float = 3.4, height_in: float = 2.6) -> Axes:
     return figure.subplots()
 
 
-def new_row(n: int, width_in: float = 3.4, height_in: float = 2.6) -> list[Axes]:
-    """Axes side by side in one new figure; see :func:`new_axes`."""
-    figure = Figure(figsize=(n * width_in, height_in), layout="constrained")
+def new_row(n: int, width_in: float = 3.4, height_in: float = 2.6, *, fixed: bool = False) -> list[Axes]:
+    """Axes side by side in one new figure; see :func:`new_axes`.
+
+    Parameters
+    ----------
+    n : int
+        How many.
+    width_in, height_in : float
+        Size of each with its labels, inches.
+    fixed : bool
+        Leave the usual room for labels instead of measuring them, which takes as long as drawing.
+    """
+    figure = Figure(figsize=(n * width_in, height_in), layout=None if fixed else "constrained")
     FigureCanvasAgg(figure)
-    return list(figure.subplots(1, n, squeeze=False)[0])
+    if not fixed:
+        return list(figure.subplots(1, n, squeeze=False)[0])
+    left, right, bottom, top = _ROOM_IN
+    size = ((width_in - left - right) / (n * width_in), (height_in - bottom - top) / height_in)
+    places = [((i * width_in + left) / (n * width_in), bottom / height_in, *size) for i in range(n)]
+    return [figure.add_axes(place) for place in places]
 
 
 def figure_of(axes: Axes) -> Figure:

@@ -83,7 +83,7 @@ def draw(
     Chart or None
         None where the tables do not allow it; the log says why.
     """
-    axes = plots.new_row(panels, *size_in)
+    axes = plots.new_row(panels, *size_in, fixed=panels > 1)
     try:
         paint(axes)
     except MigradetectError as error:

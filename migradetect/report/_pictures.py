@@ -111,7 +111,7 @@ def to_data_uri(pixels: NDArray[np.uint8], quality: int, most_bytes: int | None 
     while most_bytes is not None and data.size > most_bytes and (less := next(coarser, None)) is not None:
         data = _webp(pixels, max(1, round(less)))
     if most_bytes is not None and data.size > most_bytes:
-        data = _webp(cv2.GaussianBlur(pixels, (0, 0), 1.5), 1)
+        data = _webp(np.asarray(cv2.GaussianBlur(pixels, (0, 0), 1.5), np.uint8), 1)
     return "data:image/webp;base64," + base64.b64encode(data.tobytes()).decode("ascii")
 
 
