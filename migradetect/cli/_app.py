@@ -13,11 +13,13 @@ from migradetect.cli import (
     init,
     merge,
     preview,
+    report,
     review,
     run,
     scan,
     simulate,
     slurm_script,
+    stats,
     status,
 )
 
@@ -49,5 +51,20 @@ def _root(
     """Find, follow and count migrasomes and retraction fibers in TSPAN4/WGA fluorescence time-lapses."""
 
 
-for _module in (init, scan, preview, run, status, merge, slurm_script, review, simulate, evaluate, info):
+_COMMANDS = (
+    init,
+    scan,
+    preview,
+    run,
+    status,
+    merge,
+    slurm_script,
+    review,
+    report,
+    stats,
+    simulate,
+    evaluate,
+    info,
+)
+for _module in _COMMANDS:
     app.command(name=_module.NAME, epilog=_module.EXAMPLE)(_module.command)

@@ -16,7 +16,7 @@ from migradetect.errors import printable
 if TYPE_CHECKING:
     from migradetect.batch import Event, Outcome
 
-__all__ = ["Remaining", "progress_display"]
+__all__ = ["Remaining", "count_display", "progress_display"]
 
 #: Shares of the time of a movie, by stage; see docs/performance.md.
 _SHARES = {"calibrate": 0.0, "check": 0.05, "detect": 0.7, "measure": 0.23, "write": 0.02}
@@ -96,6 +96,39 @@ def progress_display(n_movies: int) -> Iterator[Callable[[Event], None]]:
     display = _bars if sys.stderr.isatty() else _lines
     with display(n_movies) as report:
         yield report
+
+
+@contextlib.contextmanager
+def count_display(label: str) -> Iterator[Callable[[int, int, str], None]]:
+    """Show how far something has come, on stderr, while the block runs.
+
+    Parameters
+    ----------
+    label : str
+        What is being made.
+
+    Yields
+    ------
+    callable
+        Takes number done, number in all, and the name of what comes.
+    """
+    if not sys.stderr.isatty():
+        yield lambda done, total, name: None
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TextColumn("[dim]{task.fields[stage]}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=stderr(), transient=True) as progress:
+        task = progress.add_task(label, total=None, stage="")
+        yield lambda done, total, name: progress.update(
+            task, completed=done, total=total, stage=escape(printable(name))
+        )
 
 
 def _sentence(outcome: Outcome, index: int, n_movies: int) -> str:

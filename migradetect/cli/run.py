@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -82,6 +83,7 @@ def command(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only list what would be analysed.")] = False,
     table_format: Annotated[Format, typer.Option("--format", help="Files per table.")] = Format.BOTH,
     cells: Annotated[bool, typer.Option("--cells", help="Also print one row per cell.")] = False,
+    report: Annotated[bool, typer.Option("--report/--no-report", help="Write report.html at the end.")] = True,
 ) -> None:
     """Analyse every movie of a folder; what is complete already is kept."""
     from migradetect.batch import dask_executor, divide, parse_shard
@@ -120,8 +122,7 @@ def command(
             options["workers"], notes = _planned(n_workers, mine)
         for note in notes:
             print_note(f"note: {note}")
-        summary, stop_code = _run(entries, out, params, len(mine), options)
-    finish(summary, stop_code, cells)
+        _run(entries, out, params, len(mine), options, cells=cells, report=report)
 
 
 def _check_executor(executor: ExecutorKind, scheduler: str | None, workers: str) -> None:
@@ -156,8 +157,8 @@ def _workers(text: str) -> Any:
 
 
 def _run(
-    entries: Any, out: Path, params: Any, n_movies: int, options: dict[str, Any]
-) -> tuple[BatchSummary, ExitCode | None]:
+    entries: Any, out: Path, params: Any, n_movies: int, options: dict[str, Any], *, cells: bool, report: bool
+) -> None:
     import shlex
 
     from migradetect.batch import run_batch
@@ -165,12 +166,47 @@ def _run(
     from migradetect.cli._stop import stop_signals
 
     command_line = shlex.join(["migradetect", *sys.argv[1:]])
-    with stop_signals() as stop, progress_display(n_movies) as report:
-        summary = run_batch(entries, out, params, progress=report, cancel=stop.is_set, command=command_line, **options)
-    return summary, stop.exit_code
+    with stop_signals() as stop:
+        with progress_display(n_movies) as tell:
+            summary = run_batch(
+                entries, out, params, progress=tell, cancel=stop.is_set, command=command_line, **options
+            )
+        # of a shard alone nothing can be compared
+        path = make_report(summary, stop.is_set) if report and options["shard"] is None else None
+    finish(summary, stop.exit_code, cells, path)
 
 
-def finish(summary: BatchSummary, stop_code: ExitCode | None, cells: bool) -> None:
+def make_report(summary: BatchSummary, cancel: Callable[[], bool]) -> Path | None:
+    """Write the report; whatever goes wrong with it is one warning, for the results are complete."""
+    from migradetect.cli._console import print_note
+    from migradetect.cli._progress import count_display
+    from migradetect.errors import CancelledError, MigradetectError
+    from migradetect.report import REPORT_NAME, write_report
+
+    path = summary.out / REPORT_NAME
+    if summary.interrupted or summary.problem:
+        return None
+    if path.is_file() and all(outcome.resumed for outcome in summary.outcomes):
+        return path  # nothing is new
+    try:
+        with count_display("report") as step:
+            return write_report(summary.out, progress=step, cancel=cancel)
+    except CancelledError:
+        print_note("warning: no report, for it was interrupted; `migradetect report` makes it")
+    except MigradetectError as error:
+        print_note(f"warning: no report: {error}")
+    except Exception as error:
+        import logging
+
+        from migradetect.batch._log import LOG_NAME, log_file
+
+        with contextlib.suppress(MigradetectError), log_file(summary.out / LOG_NAME):
+            logging.getLogger("migradetect.report").exception("no report")
+        print_note(f"warning: no report: unexpected {type(error).__name__}; details are in {LOG_NAME}")
+    return None
+
+
+def finish(summary: BatchSummary, stop_code: ExitCode | None, cells: bool, report: Path | None) -> None:
     """Print how a batch ended, and leave with its exit code."""
     from migradetect.cli._console import print_error, print_line
     from migradetect.cli.status import show_cells, show_movies
@@ -186,6 +222,8 @@ def finish(summary: BatchSummary, stop_code: ExitCode | None, cells: bool) -> No
     words += [f"{failed} failed"] if failed else []
     words += [f"{skipped} not done"] if skipped else []
     print_line(f"{', '.join(words)}. Results: {summary.out}")
+    if report is not None:
+        print_line(f"Report: {report}")
     if summary.problem:
         print_error(summary.problem)
     if summary.interrupted:

@@ -10,6 +10,7 @@ from migradetect.io.movie_writing import write_movie
 from migradetect.io.opening import SCAN_COLUMNS, input_hash, open_movie, scan
 from migradetect.io.options import InputOptions, MovieEntry
 from migradetect.io.publish import is_complete, publish_copy, recover
+from migradetect.io.reopening import reopen_movie
 from migradetect.io.results_io import StoredLabels, load_results, write_results
 from migradetect.io.tables_io import TableFormat, read_table, write_table
 
@@ -34,6 +35,7 @@ __all__ = [
     "publish_copy",
     "read_table",
     "recover",
+    "reopen_movie",
     "scan",
     "search_movies",
     "to_json",

@@ -21,8 +21,10 @@ __all__ = ["REVIEWED", "is_complete", "is_edits", "publish", "publish_copy", "re
 MANIFEST = "manifest.json"
 #: Folder of the reviewed tables, which follow from results and corrections.
 REVIEWED = "reviewed"
+#: A report of the movie; it tells of these results, so it goes with them when the movie is analysed again.
+REPORT = "report.html"
 _OWN = frozenset(
-    {"movie.json", MANIFEST}
+    {"movie.json", MANIFEST, REPORT}
     | {f"{name}.{suffix}" for name in MOVIE_TABLES for suffix in ("parquet", "csv")}
     | {f"labels/{name}.tif" for name in LABEL_NAMES}
 )

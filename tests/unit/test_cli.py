@@ -18,7 +18,21 @@ from migradetect.cli import main
 from migradetect.io import write_movie
 from migradetect.params import load_params, to_toml
 
-COMMANDS = ("init", "scan", "preview", "run", "status", "merge", "slurm-script", "simulate", "evaluate", "info")
+COMMANDS = (
+    "init",
+    "scan",
+    "preview",
+    "run",
+    "status",
+    "merge",
+    "slurm-script",
+    "review",
+    "report",
+    "stats",
+    "simulate",
+    "evaluate",
+    "info",
+)
 
 
 @pytest.fixture

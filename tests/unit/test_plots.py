@@ -5,7 +5,8 @@ from matplotlib.collections import EllipseCollection, LineCollection
 from matplotlib.figure import Figure
 
 from migradetect import Calibration
-from migradetect.plots import COLOURS, _outlines, _segments, display_range, overlay, preview_figure, to_png
+from migradetect.plots import COLOURS, display_range, overlay, preview_figure, to_png
+from migradetect.plots._overlay import _outlines, _segments
 
 CALIBRATION = Calibration(0.1, 60.0)
 

@@ -1,9 +1,8 @@
-"""Figures. The only place that imports matplotlib; objects only, no global state, so it works without a screen."""
+"""A frame with what was found in it, as contours."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from skimage.measure import find_contours, regionprops
 
 from migradetect.calibration import Calibration
 
-__all__ = ["COLOURS", "display_range", "overlay", "preview_figure", "scale_bar", "to_png"]
+__all__ = ["COLOURS", "display_range", "overlay", "preview_figure", "scale_bar"]
 
 #: Okabe and Ito's palette, which all kinds of colour vision tell apart; the three also differ in brightness.
 COLOURS = {"cells": "#56B4E9", "fibers": "#D55E00", "migrasomes": "#F0E442"}
@@ -60,7 +59,7 @@ def overlay(
     cells: NDArray[Any] | None = None,
     fibers: NDArray[Any] | None = None,
     spots: pd.DataFrame | None = None,
-) -> None:
+) -> Axes:
     """Draw an image and, as outlines that leave it visible, what was found in it.
 
     Parameters
@@ -77,6 +76,10 @@ def overlay(
         Label image of one-pixel centrelines.
     spots : pandas.DataFrame, optional
         Columns ``y_um``, ``x_um``, ``diameter_um``; one row per migrasome or candidate.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
     """
     axes.imshow(display_range(image), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     if cells is not None:
@@ -89,6 +92,7 @@ def overlay(
     axes.set_xlim(-0.5, image.shape[1] - 0.5)
     axes.set_ylim(image.shape[0] - 0.5, -0.5)
     axes.set_axis_off()
+    return axes
 
 
 def _outlines(labels: NDArray[Any]) -> list[NDArray[np.float64]]:
@@ -201,10 +205,3 @@ def preview_figure(
         handlelength=1.5,
     )
     return figure
-
-
-def to_png(figure: Figure, dpi: int = 150) -> bytes:
-    """PNG of a figure."""
-    buffer = BytesIO()
-    figure.savefig(buffer, format="png", dpi=dpi)
-    return buffer.getvalue()
