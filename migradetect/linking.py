@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numba import njit
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from scipy.spatial import cKDTree
@@ -98,26 +99,46 @@ def merge_sites(linked: pd.DataFrame, max_overlap_frames: int = 2) -> pd.DataFra
         n=("frame", "size"),
     )
     tracks = tracks.sort_values(["first", "n", "y"], ascending=[True, False, True], kind="stable")
-    places = tracks[["y", "x"]].to_numpy()
-    reach = np.maximum(0.3, 0.3 * tracks["diameter"].fillna(0.5).clip(0.3, 3).to_numpy())
-    tree = cKDTree(places)
-    first, last = tracks["first"].to_numpy(), tracks["last"].to_numpy()
-    site = np.arange(len(tracks))
-    end = last.copy()
-    for i in range(len(tracks)):
-        near = [j for j in tree.query_ball_point(places[i], reach[i]) if j < i and site[j] == j]
-        near = [j for j in near if first[i] > end[j] - max_overlap_frames]
-        if near:
-            distance = np.hypot(*(places[near] - places[i]).T)
-            best = near[int(np.argmin(distance))]
+    places = tracks[["y", "x"]].to_numpy(float)
+    reach = np.maximum(0.3, 0.3 * tracks["diameter"].fillna(0.5).clip(0.3, 3).to_numpy(float))
+    first, last = tracks["first"].to_numpy(np.int64), tracks["last"].to_numpy(np.int64)
+    near = cKDTree(places).query_pairs(float(reach.max()), output_type="ndarray").astype(np.int64)
+    # each track looks for one before it, in order
+    near.sort(axis=1)
+    near = near[np.lexsort((near[:, 0], near[:, 1]))]
+    site = _join(near, places, reach, first, last, max_overlap_frames)
+    number = np.empty(len(tracks), np.int64)
+    _, number[:] = np.unique(site, return_inverse=True)
+    row = tracks.index.get_indexer(pd.Index(linked["candidate_id"]))
+    out = linked.assign(candidate_id=number[row] + 1)
+    snr = -out["blob_snr"].to_numpy(float)
+    order = np.lexsort((snr, out["frame"].to_numpy(), out["candidate_id"].to_numpy()))
+    out = out.iloc[order]
+    return out[~out.duplicated(["candidate_id", "frame"])].reset_index(drop=True)
+
+
+@njit(cache=True, nogil=True)
+def _join(
+    near: Labels, places: NDArray[np.float64], reach: NDArray[np.float64], first: Labels, last: Labels, overlap: int
+) -> Labels:  # pragma: no cover (numba)
+    """First track at the place of each, from pairs of tracks (earlier, later) in the order of the later."""
+    site, end = np.arange(len(places)), last.copy()
+    k = 0
+    while k < len(near):
+        i = near[k, 1]
+        best, least = -1, np.inf
+        while k < len(near) and near[k, 1] == i:
+            j = near[k, 0]
+            k += 1
+            if site[j] != j or first[i] <= end[j] - overlap:
+                continue
+            distance = np.hypot(places[j, 0] - places[i, 0], places[j, 1] - places[i, 1])
+            if distance <= reach[i] and distance < least:
+                best, least = j, distance
+        if best >= 0:
             site[i] = best
             end[best] = max(end[best], last[i])
-    root = dict(zip(tracks.index, site, strict=True))
-    order = {r: k + 1 for k, r in enumerate(sorted(set(site.tolist())))}
-    out = linked.copy()
-    out["candidate_id"] = out["candidate_id"].map(lambda i: order[int(root[i])]).astype(np.int64)
-    out = out.sort_values(["candidate_id", "frame", "blob_snr"], ascending=[True, True, False], kind="stable")
-    return out.drop_duplicates(["candidate_id", "frame"]).reset_index(drop=True)
+    return site
 
 
 @dataclass

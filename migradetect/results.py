@@ -73,12 +73,15 @@ class LabelStack:
         return len(self._places)
 
     def __getitem__(self, frame: int) -> NDArray[np.uint32]:
+        return self.stored(frame).astype(np.uint32)
+
+    def stored(self, frame: int) -> NDArray[Any]:
+        """Plane of a frame in the smallest type that holds its labels, shape (Y, X); can't be written to."""
         from imagecodecs import zstd_decode
 
         start, size, dtype = self._places[frame]
         self._file.seek(start)
-        plane = np.frombuffer(zstd_decode(self._file.read(size)), dtype=dtype)
-        return plane.reshape(self.shape_yx).astype(np.uint32)
+        return np.frombuffer(zstd_decode(self._file.read(size)), dtype=dtype).reshape(self.shape_yx)
 
     def __iter__(self) -> Iterator[NDArray[np.uint32]]:
         return (self[frame] for frame in range(len(self)))

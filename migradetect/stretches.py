@@ -120,5 +120,7 @@ def join_stretches(stretches: pd.DataFrame, accepted: set[int]) -> pd.DataFrame:
             current = number
         gap = 0
     if root:
-        out["candidate_id"] = out["candidate_id"].map(lambda i: root.get(i, i)).astype(np.int64)
+        identity = np.arange(int(out["candidate_id"].max()) + 1)
+        identity[list(root)] = list(root.values())
+        out["candidate_id"] = identity[out["candidate_id"].to_numpy(np.int64)]
     return out

@@ -92,7 +92,7 @@ def parent_pairs(
         traced.append(frame)
         paths = branch_paths(planes[1][frame].astype(np.int32), calibration)
         found = trail_costs(
-            FiberBranches.from_paths(paths, planes[0][frame].astype(np.int32), calibration),
+            FiberBranches.from_paths(paths, planes[0].stored(frame), calibration),
             cells.loc[cells["frame"] == frame, ["cell_id", "y_um", "x_um", "rear_y", "rear_x"]],
             here["y_stage_um"].to_numpy(float) + drift_um[frame, 0],
             here["x_stage_um"].to_numpy(float) + drift_um[frame, 1],
