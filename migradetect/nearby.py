@@ -50,12 +50,15 @@ def _is_filled(labels: NDArray[Any]) -> NDArray[np.bool_]:  # pragma: no cover (
     height, width = labels.shape
     out = np.zeros((height // _BLOCK_PX + 1, width // _BLOCK_PX + 1), np.bool_)
     for y in range(height):
-        for block in range(out.shape[1]):
+        row = out[y // _BLOCK_PX]
+        for block in range(width // _BLOCK_PX):
+            # no jump inside: the pixels of a block are looked at together
             total = 0
-            for x in range(block * _BLOCK_PX, min((block + 1) * _BLOCK_PX, width)):
+            for x in range(block * _BLOCK_PX, (block + 1) * _BLOCK_PX):
                 total |= labels[y, x]
-            if total:
-                out[y // _BLOCK_PX, block] = True
+            row[block] |= total != 0
+        for x in range(width // _BLOCK_PX * _BLOCK_PX, width):
+            row[-1] |= labels[y, x] != 0
     return out
 
 

@@ -132,8 +132,8 @@ class FiberBranches:
 def _distance_to_core(cells: NDArray[Any], points_um: Array, calibration: Calibration) -> Array:
     """Distance of each point from the nearest body without its tails, um."""
     size = tuple(max(1, round(calibration.um(float(n)) / _COARSE_UM)) for n in cells.shape[::-1])
-    body = (cells > 0).view(np.uint8)
-    body = cv2.resize(body, size, interpolation=cv2.INTER_NEAREST)
+    known = cells if cells.dtype in (np.uint8, np.uint16) else cells.astype(np.float32)
+    body = (cv2.resize(known, size, interpolation=cv2.INTER_NEAREST) > 0).astype(np.uint8)
     radius = round(_TAIL_RADIUS_UM / _COARSE_UM)
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
     core = cv2.morphologyEx(body, cv2.MORPH_OPEN, disc)

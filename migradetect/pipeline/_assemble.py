@@ -203,7 +203,7 @@ def _frames(movie: Movie, found: Found, quality: Quality, timeline: Timeline) ->
     late = {
         "drift_unknown": (table.pop("registration_confidence") < 6) & (table["frame"] > 0) & (len(table) > 1),
         "out_of_focus": pd.Series(blurred_frames(found.first)),
-        "too_many_candidates": table.pop("n_cut") > 0,
+        "too_many_candidates": (table.pop("n_cut") > 0) | found.second.is_crowded,
         "no_cell_in_uneven_light": pd.Series(
             quality.is_uneven[timeline.numbers] & ~np.isin(np.arange(len(table)), found.second.cells["frame"])
         ),

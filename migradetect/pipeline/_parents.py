@@ -90,7 +90,7 @@ def parent_pairs(
         if here.empty:
             continue
         traced.append(frame)
-        paths = branch_paths(planes[1][frame].astype(np.int32), calibration)
+        paths = branch_paths(planes[1].stored(frame).astype(np.int32), calibration)
         found = trail_costs(
             FiberBranches.from_paths(paths, planes[0].stored(frame), calibration),
             cells.loc[cells["frame"] == frame, ["cell_id", "y_um", "x_um", "rear_y", "rear_x"]],

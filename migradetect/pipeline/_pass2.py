@@ -13,7 +13,14 @@ from numpy.typing import NDArray
 
 from migradetect.calibration import Calibration
 from migradetect.doubles import resolve_doubles
-from migradetect.linking import OverlapLinker, find_divisions, link_spots, merge_sites
+from migradetect.linking import (
+    OverlapLinker,
+    candidate_limit,
+    find_divisions,
+    link_spots,
+    merge_sites,
+    thin_crowds,
+)
 from migradetect.movie import Movie
 from migradetect.nearby import label_within
 from migradetect.params import Params
@@ -60,6 +67,8 @@ class Pass2:
     """Spots with candidate_id."""
     judged: pd.DataFrame
     """One row per candidate with score, kind and reason."""
+    is_crowded: NDArray[np.bool_]
+    """Frames of which the weakest candidates were left out, because the field has no room for all; shape (T,)."""
 
 
 def accepted_candidates(second: Pass2) -> pd.DataFrame:
@@ -91,7 +100,8 @@ def run_pass2(movie: Movie, params: Params, first: Pass1) -> Pass2:
     linked, judged = judge_sites(linked, params, movie.n_frames, calibration.frame_interval_min, gaps)
     cells, cell_lut = _link_cells(first, drift, params, calibration)
     fibers, fiber_lut = _link_fibers(first, drift, cell_lut, calibration)
-    return Pass2(drift, cells, cell_lut, fibers, fiber_lut, linked, judged)
+    is_crowded = np.array([len(spots) for spots in first.spots]) > candidate_limit(_area_um2(movie))
+    return Pass2(drift, cells, cell_lut, fibers, fiber_lut, linked, judged, is_crowded)
 
 
 def link_candidates(movie: Movie, params: Params, first: Pass1) -> tuple[NDArray[np.float64], pd.DataFrame]:
@@ -110,10 +120,15 @@ def link_candidates(movie: Movie, params: Params, first: Pass1) -> tuple[NDArray
         Spots with candidate_id, one for each place.
     """
     drift = np.array([[row["drift_y_um"], row["drift_x_um"]] for row in first.frames])
-    linked = link_coloured(pd.concat(first.spots, ignore_index=True), params)
+    spots = thin_crowds(pd.concat(first.spots, ignore_index=True), _area_um2(movie))
+    linked = link_coloured(spots, params)
     if params.registration.enabled and movie.n_frames > 2:
         drift, linked = _refine_drift(drift, linked)
     return drift, merge_sites(linked)
+
+
+def _area_um2(movie: Movie) -> float:
+    return float(np.prod([movie.calibration.um(float(n)) for n in movie.shape_yx]))
 
 
 def link_coloured(spots: pd.DataFrame, params: Params) -> pd.DataFrame:
