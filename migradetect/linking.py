@@ -255,9 +255,13 @@ class OverlapLinker:
         flat = labels.ravel()
         filled = np.flatnonzero(flat)
         # pixels of each label in one go: a plane holds hundreds of fibers
-        filled = filled[np.argsort(flat[filled], kind="stable")]
-        present, starts, sizes = np.unique(flat[filled], return_index=True, return_counts=True)
-        pixels = np.split(filled, starts[1:])
+        # numbers of 16 bits are sorted in one pass over them
+        known_as = flat[filled].astype(np.uint16 if flat.max(initial=0) < 65536 else np.int64)
+        filled = filled[np.argsort(known_as, kind="stable")]
+        count = np.bincount(known_as)
+        present = np.flatnonzero(count)
+        sizes = count[present]
+        pixels = np.split(filled, np.cumsum(sizes)[:-1])
         self._masks = {i: m for i, m in self._masks.items() if frame - m[0] <= self.memory_frames + 1}
         known = sorted(self._masks)
         cost = self._cost(known, flat, present, sizes)

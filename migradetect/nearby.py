@@ -8,10 +8,10 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["label_within"]
+__all__ = ["BLOCK_PX", "filled_blocks", "label_within"]
 
-#: Edge of the blocks of which is known whether they hold any label, pixels.
-_BLOCK_PX = 16
+#: Edge of the blocks of which it is known whether they hold any label, pixels.
+BLOCK_PX = 16
 
 
 def label_within(
@@ -41,24 +41,34 @@ def label_within(
     """
     rows = np.clip(np.rint(y_px), 0, labels.shape[0] - 1).astype(np.int64)
     columns = np.clip(np.rint(x_px), 0, labels.shape[1] - 1).astype(np.int64)
-    return _within(labels, _is_filled(labels), rows, columns, float(reach_px))
+    return _within(labels, filled_blocks(labels), rows, columns, float(reach_px))
 
 
 @njit(cache=True, nogil=True)
-def _is_filled(labels: NDArray[Any]) -> NDArray[np.bool_]:  # pragma: no cover (numba)
-    """Blocks with any label."""
+def filled_blocks(labels: NDArray[Any]) -> NDArray[np.bool_]:  # pragma: no cover (numba)
+    """Square blocks of :data:`BLOCK_PX` that hold any label; the last ones may be cut off.
+
+    Parameters
+    ----------
+    labels : ndarray of int, shape (Y, X)
+        0 is background.
+
+    Returns
+    -------
+    ndarray of bool
+        One value for each block.
+    """
     height, width = labels.shape
-    out = np.zeros((height // _BLOCK_PX + 1, width // _BLOCK_PX + 1), np.bool_)
+    out = np.zeros(((height - 1) // BLOCK_PX + 1, (width - 1) // BLOCK_PX + 1), np.bool_)
+    # all rows of a block at once: this way the processor takes many pixels in one step
+    column = np.zeros(width, labels.dtype)
     for y in range(height):
-        row = out[y // _BLOCK_PX]
-        for block in range(width // _BLOCK_PX):
-            # no jump inside: the pixels of a block are looked at together
-            total = 0
-            for x in range(block * _BLOCK_PX, (block + 1) * _BLOCK_PX):
-                total |= labels[y, x]
-            row[block] |= total != 0
-        for x in range(width // _BLOCK_PX * _BLOCK_PX, width):
-            row[-1] |= labels[y, x] != 0
+        for x in range(width):
+            column[x] |= labels[y, x]
+        if y % BLOCK_PX == BLOCK_PX - 1 or y == height - 1:
+            for x in range(width):
+                out[y // BLOCK_PX, x // BLOCK_PX] |= column[x] != 0
+            column[:] = 0
     return out
 
 
@@ -80,13 +90,13 @@ def _within(
             distance[i], label[i] = 0.0, labels[y, x]
             continue
         top, bottom, left, right = max(y - far, 0), min(y + far, height - 1), max(x - far, 0), min(x + far, width - 1)
-        for by in range(top // _BLOCK_PX, bottom // _BLOCK_PX + 1):
-            for bx in range(left // _BLOCK_PX, right // _BLOCK_PX + 1):
+        for by in range(top // BLOCK_PX, bottom // BLOCK_PX + 1):
+            for bx in range(left // BLOCK_PX, right // BLOCK_PX + 1):
                 if not is_filled[by, bx]:
                     continue
-                for yy in range(max(top, by * _BLOCK_PX), min(bottom + 1, (by + 1) * _BLOCK_PX)):
+                for yy in range(max(top, by * BLOCK_PX), min(bottom + 1, (by + 1) * BLOCK_PX)):
                     square = (yy - y) ** 2
-                    for xx in range(max(left, bx * _BLOCK_PX), min(right + 1, (bx + 1) * _BLOCK_PX)):
+                    for xx in range(max(left, bx * BLOCK_PX), min(right + 1, (bx + 1) * BLOCK_PX)):
                         if labels[yy, xx] and square + (xx - x) ** 2 < best:
                             best = square + (xx - x) ** 2
                             label[i] = labels[yy, xx]

@@ -22,7 +22,7 @@ from migradetect.linking import (
     thin_crowds,
 )
 from migradetect.movie import Movie
-from migradetect.nearby import label_within
+from migradetect.nearby import BLOCK_PX, filled_blocks, label_within
 from migradetect.params import Params
 from migradetect.pipeline._pass1 import Pass1
 from migradetect.results import LabelStack
@@ -179,7 +179,7 @@ def site_gaps(
         y, x = (calibration.px(place_um[:, k] + drift_um[frame, k]) for k in (0, 1))
         inside = (y >= 0) & (x >= 0) & (y <= height - 1) & (x <= width - 1)
         gap = calibration.um(label_within(bodies, y[inside], x[inside], calibration.px(_GAP_UM))[0])
-        out[inside, frame] = np.minimum(gap, _GAP_UM if bodies.any() else np.inf)
+        out[inside, frame] = np.minimum(gap, _GAP_UM if bodies.max() else np.inf)
     return dict(zip(places.index.astype(int).tolist(), out, strict=True))
 
 
@@ -221,11 +221,13 @@ def judge_sites(
     joined = join_stretches(stretches, set(judged.index[judged["kind"] == "migrasome"]))
     if joined["candidate_id"].nunique() < len(judged):
         # what was joined is judged as a whole; it stays a migrasome, because each of its parts was one
-        whole = judged_of(joined)
-        parts = judged.reindex(whole.index)
-        whole["score"] = np.fmax(whole["score"], parts["score"])
-        whole[["kind", "reason"]] = parts[["kind", "reason"]]
-        judged = whole
+        was, now = stretches["candidate_id"].to_numpy(), joined["candidate_id"].to_numpy()
+        changed = np.unique(now[was != now])
+        whole = judged_of(joined[np.isin(now, changed)])
+        whole["score"] = np.fmax(whole["score"], judged.loc[changed, "score"])
+        whole[["kind", "reason"]] = judged.loc[changed, ["kind", "reason"]]
+        alone = judged[np.isin(judged.index, np.setdiff1d(now, changed))]
+        judged = pd.concat([alone, whole]).sort_index()
     return joined, resolve_doubles(judged)
 
 
@@ -259,7 +261,7 @@ def _to_stage(
         moved = cv2.warpAffine(known, transform, (width, height), flags=cv2.INTER_NEAREST)
         return np.asarray(moved, dtype=np.int64)
     # lines would fall between the coarse pixels: each of their pixels is moved by itself
-    lines = _moved_pixels(plane, step, shift_y, shift_x, (height, width))
+    lines = _moved_pixels(plane, filled_blocks(plane), step, shift_y, shift_x, (height, width))
     radius = max(1, round(widen_um / _COARSE_UM))
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
     return np.asarray(cv2.dilate(lines, disc), dtype=np.int64)
@@ -267,7 +269,12 @@ def _to_stage(
 
 @njit(cache=True, nogil=True)
 def _moved_pixels(
-    plane: NDArray[Any], step: float, shift_y: float, shift_x: float, shape: tuple[int, int]
+    plane: NDArray[Any],
+    is_filled: NDArray[np.bool_],
+    step: float,
+    shift_y: float,
+    shift_x: float,
+    shape: tuple[int, int],
 ) -> NDArray[np.float32]:  # pragma: no cover (numba)
     """Labels on a coarse grid; where several fall on one pixel, the largest."""
     out = np.zeros(shape, np.float32)
@@ -275,11 +282,12 @@ def _moved_pixels(
         row = int(np.rint(y * step + shift_y))
         if row < 0 or row >= shape[0]:
             continue
-        for x in range(plane.shape[1]):
-            if plane[y, x]:
-                column = int(np.rint(x * step + shift_x))
-                if 0 <= column < shape[1]:
-                    out[row, column] = max(out[row, column], np.float32(plane[y, x]))
+        for block in np.flatnonzero(is_filled[y // BLOCK_PX]):
+            for x in range(block * BLOCK_PX, min((block + 1) * BLOCK_PX, plane.shape[1])):
+                if plane[y, x]:
+                    column = int(np.rint(x * step + shift_x))
+                    if 0 <= column < shape[1]:
+                        out[row, column] = max(out[row, column], np.float32(plane[y, x]))
     return out
 
 
