@@ -172,7 +172,10 @@ def _ways(
     trails: pd.DataFrame, number: Index, limit: Array, is_known: NDArray[np.bool_], traced: Index, paths: CellPaths
 ) -> dict[str, Array]:
     """How cheaply each place is reached along fibers from the rear of each cell; by pairs."""
-    row, column = pd.Index(number).get_indexer(pd.Index(trails["migrasome_id"])), paths.index_of(trails["cell_id"].to_numpy())
+    row, column = (
+        pd.Index(number).get_indexer(pd.Index(trails["migrasome_id"])),
+        paths.index_of(trails["cell_id"].to_numpy()),
+    )
     in_time = (row >= 0) & (column >= 0)
     in_time &= trails["frame"].to_numpy() <= limit[row]
     key = row[in_time] * paths.cell_id.size + column[in_time]
