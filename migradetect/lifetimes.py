@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 __all__ = ["Existence", "Trace", "find_existence"]
@@ -169,23 +170,41 @@ def _swelling_start(trace: Trace, readable: Flags, smooth: Array, first: int, pl
         return -1
     value = trace.amplitude[frames]
     weight = 1 / np.hypot(trace.error[frames], _OWN_SPREAD * np.maximum(value, 0.2 * plateau)) ** 2
-    best, start = np.inf, -1.0
-    for t0 in np.arange(first, full[0] + 0.5, 0.5):
-        for tau in _GROWTH_FRAMES:
-            grown = np.where(frames > t0, (1 - np.exp(-np.maximum(frames - t0, 0) / tau)) ** 2, 0.0)
-            level, height, chi2 = _line(grown, value, weight)
-            if chi2 < best and height > 0.5 * plateau and level < _MOST_LEFT * plateau:
-                best, start = chi2, float(t0)
+    starts = np.arange(first, full[0] + 0.5, 0.5)
+    start = _best_start(frames.astype(np.float64), value, weight, starts, np.array(_GROWTH_FRAMES), plateau)
     return int(np.floor(start))
 
 
-def _line(x: Array, y: Array, weight: Array) -> tuple[float, float, float]:
-    """Offset, slope and residual of a weighted straight line."""
-    x0, y0 = np.average(x, weights=weight), np.average(y, weights=weight)
-    spread = float((weight * (x - x0) ** 2).sum())
-    slope = float((weight * (x - x0) * (y - y0)).sum()) / spread if spread > 0 else 0.0
-    offset = float(y0 - slope * x0)
-    return offset, slope, float((weight * (y - offset - slope * x) ** 2).sum())
+@njit(cache=True, nogil=True)
+def _best_start(
+    frames: Array, value: Array, weight: Array, starts: Array, constants: Array, plateau: float
+) -> float:  # pragma: no cover (numba)
+    """Start of the growth that leaves the smallest residual of a weighted straight line; -1 for none."""
+    best, start = np.inf, -1.0
+    grown = np.empty(frames.size)
+    sum_w, mean_y = weight.sum(), (weight * value).sum() / weight.sum()
+    for t0 in starts:
+        for tau in constants:
+            mean_x = 0.0
+            for k in range(frames.size):
+                grown[k] = (1 - np.exp(-(frames[k] - t0) / tau)) ** 2 if frames[k] > t0 else 0.0
+                mean_x += weight[k] * grown[k]
+            mean_x /= sum_w
+            spread = shared = 0.0
+            for k in range(frames.size):
+                off = weight[k] * (grown[k] - mean_x)
+                spread += off * (grown[k] - mean_x)
+                shared += off * value[k]
+            height = shared / spread if spread > 0 else 0.0
+            level = mean_y - height * mean_x
+            if height <= 0.5 * plateau or level >= _MOST_LEFT * plateau:
+                continue
+            chi2 = 0.0
+            for k in range(frames.size):
+                chi2 += weight[k] * (value[k] - level - height * grown[k]) ** 2
+            if chi2 < best:
+                best, start = chi2, t0
+    return start
 
 
 def _evidence(trace: Trace, readable: Flags, empty: float, plateau: float) -> Array:
@@ -206,11 +225,20 @@ def _evidence(trace: Trace, readable: Flags, empty: float, plateau: float) -> Ar
     return total + ratio(trace.covered, trace.covered_error, through, _MOST_COVERED_EVIDENCE)
 
 
-def _running_median(values: Array) -> Array:
-    pad = np.pad(values, 1, constant_values=np.nan)
-    stack = np.stack([pad[i : i + values.size] for i in range(3)])
-    stack = np.where(np.isfinite(stack).any(axis=0), stack, 0.0)
-    return np.asarray(np.nanmedian(stack, axis=0))
+@njit(cache=True, nogil=True)
+def _running_median(values: Array) -> Array:  # pragma: no cover (numba)
+    """Median of each value and its neighbours, as far as they are known; 0 where none is."""
+    out = np.zeros(values.size)
+    near = np.empty(3)
+    for k in range(values.size):
+        n = 0
+        for j in range(max(k - 1, 0), min(k + 2, values.size)):
+            if np.isfinite(values[j]):
+                near[n] = values[j]
+                n += 1
+        if n:
+            out[k] = np.median(near[:n])
+    return out
 
 
 def _extend(evidence: Array, start: int, step: int) -> int:

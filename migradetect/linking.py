@@ -2,31 +2,40 @@
 
 from __future__ import annotations
 
+import gc
 import warnings
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from numba import njit
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from migradetect.params import LinkingParams
 
-__all__ = ["OverlapLinker", "find_divisions", "link_spots", "merge_sites"]
+__all__ = ["OverlapLinker", "candidate_limit", "find_divisions", "link_spots", "merge_sites", "thin_crowds"]
 
 Labels = NDArray[np.int64]
 
 #: Distance in um that a doubling of the size counts for when spots are linked.
 _SIZE_UM = 0.3
+#: Distances that differ by less are taken for equal, um.
+_TIE = 1e-9
+#: Most candidates per um2 of the field: their mean distance is then about that which one may move between frames. Small
+#: fields may hold this many in any case.
+_MOST_PER_UM2, _LEAST_LIMIT = 0.5, 300
 
 
 def link_spots(spots: pd.DataFrame, params: LinkingParams) -> pd.DataFrame:
     """Link candidates over time with trackpy (Crocker & Grier 1996, doi:10.1006/jcis.1996.0217).
 
     The size takes part as a third coordinate, so that a small bead before a large one and the large one each keep to
-    themselves.
+    themselves. Spots that can be linked in one way only are linked at once; trackpy is asked about the others.
 
     Parameters
     ----------
@@ -38,7 +47,7 @@ def link_spots(spots: pd.DataFrame, params: LinkingParams) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        A copy with the integer column `candidate_id`, from 1.
+        A copy in the order of the frames, with the integer column `candidate_id`, from 1.
     """
     out = spots.copy()
     if spots.empty:
@@ -47,26 +56,97 @@ def link_spots(spots: pd.DataFrame, params: LinkingParams) -> pd.DataFrame:
     if spots["frame"].nunique() == 1:
         out["candidate_id"] = np.arange(1, len(out) + 1)
         return out
+    out = out.sort_values("frame", kind="stable", ignore_index=True)
+    frame = out["frame"].to_numpy(np.int64)
+    size_um = _SIZE_UM * np.log2(np.clip(out["scale_um"].to_numpy(float), 0.1, None))
+    places = np.column_stack([out[["y_stage_um", "x_stage_um"]].to_numpy(float), size_um])
+    track, is_crowded = _only_ways(places, frame, params)
+    if is_crowded.any():
+        track[is_crowded] = track.max() + 1 + _linked_by_trackpy(places[is_crowded], frame[is_crowded], params)
+    out["candidate_id"] = pd.factorize(track)[0].astype(np.int64) + 1
+    return out
+
+
+def _only_ways(places: NDArray[np.float64], frame: Labels, params: LinkingParams) -> tuple[Labels, NDArray[np.bool_]]:
+    """Tracks that can be linked in one way only, and the spots for which there are others.
+
+    Spots that could be linked at all, directly or through others, form a group. Where a group has one spot in each
+    frame, and each is in reach of the next, it is a track: no solver need be asked.
+    """
+    reach, lag = params.search_range_um, params.memory_frames + 1
+    # a box around the reach in space and time
+    box = np.column_stack([places / reach, frame / lag])
+    tree = cKDTree(box, balanced_tree=False, compact_nodes=False)
+    one, other = tree.query_pairs(1 + _TIE, p=np.inf, output_type="ndarray").T
+    distance = np.sqrt(((places[one] - places[other]) ** 2).sum(axis=1))
+    may_link = (distance < reach + _TIE) & (frame[one] != frame[other])
+    one, other = one[may_link], other[may_link]
+    graph = coo_array((np.ones(one.size, bool), (one, other)), shape=(len(places), len(places)))
+    n_groups, group = connected_components(graph, directed=False)
+    order = np.lexsort((frame, group))
+    is_same = np.diff(group[order]) == 0
+    step = np.sqrt((np.diff(places[order], axis=0) ** 2).sum(axis=1))
+    is_open = is_same & ((np.diff(frame[order]) == 0) | (step >= reach - _TIE))
+    is_crowded = np.zeros(n_groups, bool)
+    is_crowded[group[order][1:][is_open]] = True
+    return group.astype(np.int64), is_crowded[group]
+
+
+def _linked_by_trackpy(places: NDArray[np.float64], frame: Labels, params: LinkingParams) -> Labels:
+    """Track of each spot, from 0."""
     import trackpy
 
     trackpy.quiet()
-    with warnings.catch_warnings():
-        # trackpy 0.7 under pandas 3 warns about a change of pandas 4 at each call
-        warnings.simplefilter("ignore")
-        out["_size"] = _SIZE_UM * np.log2(np.clip(out["scale_um"], 0.1, None))
-        linked = trackpy.link(
-            out.reset_index(drop=True),
-            search_range=params.search_range_um,
-            pos_columns=["y_stage_um", "x_stage_um", "_size"],
-            t_column="frame",
-            memory=params.memory_frames,
-            # crowded clumps would make a subnetwork too large to solve: there the range shrinks step by step
-            adaptive_stop=params.search_range_um / 4,
-            adaptive_step=0.8,
-        )
-    out = linked.drop(columns="_size").reset_index(drop=True)
-    out["candidate_id"] = out.pop("particle").astype(np.int64) + 1
-    return out
+    names = ["y", "x", "size"]
+    table = pd.DataFrame(places, columns=names).assign(frame=frame)
+    # each spot becomes an object, none of them in a cycle: looking for cycles among them takes half the time
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        with warnings.catch_warnings():
+            # trackpy 0.7 under pandas 3 warns about a change of pandas 4 at each call
+            warnings.simplefilter("ignore")
+            linked = trackpy.link(
+                table,
+                search_range=params.search_range_um,
+                pos_columns=names,
+                t_column="frame",
+                memory=params.memory_frames,
+                # crowded clumps would make a subnetwork too large to solve: there the range shrinks step by step
+                adaptive_stop=params.search_range_um / 4,
+                adaptive_step=0.8,
+            )
+    finally:
+        if was_on:
+            gc.enable()
+    return np.asarray(linked["particle"].sort_index(), dtype=np.int64)
+
+
+def thin_crowds(spots: pd.DataFrame, area_um2: float) -> pd.DataFrame:
+    """Leave out the weakest candidates of frames that hold more of them than the field has room for.
+
+    Where candidates lie about as close as they may move from frame to frame, as in pure noise, links mean nothing, and
+    the number of ways to link them grows beyond all bounds.
+
+    Parameters
+    ----------
+    spots : pandas.DataFrame
+        Columns frame and snr.
+    area_um2 : float
+        Area of the field.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The rows that are kept, in their order, with a new index.
+    """
+    rank = spots.groupby("frame")["snr"].rank(method="first", ascending=False)
+    return spots[(rank <= candidate_limit(area_um2)).to_numpy(bool)].reset_index(drop=True)
+
+
+def candidate_limit(area_um2: float) -> int:
+    """Most candidates of a frame that are linked, for the area of the field."""
+    return max(_LEAST_LIMIT, round(_MOST_PER_UM2 * area_um2))
 
 
 def merge_sites(linked: pd.DataFrame, max_overlap_frames: int = 2) -> pd.DataFrame:
@@ -98,26 +178,46 @@ def merge_sites(linked: pd.DataFrame, max_overlap_frames: int = 2) -> pd.DataFra
         n=("frame", "size"),
     )
     tracks = tracks.sort_values(["first", "n", "y"], ascending=[True, False, True], kind="stable")
-    places = tracks[["y", "x"]].to_numpy()
-    reach = np.maximum(0.3, 0.3 * tracks["diameter"].fillna(0.5).clip(0.3, 3).to_numpy())
-    tree = cKDTree(places)
-    first, last = tracks["first"].to_numpy(), tracks["last"].to_numpy()
-    site = np.arange(len(tracks))
-    end = last.copy()
-    for i in range(len(tracks)):
-        near = [j for j in tree.query_ball_point(places[i], reach[i]) if j < i and site[j] == j]
-        near = [j for j in near if first[i] > end[j] - max_overlap_frames]
-        if near:
-            distance = np.hypot(*(places[near] - places[i]).T)
-            best = near[int(np.argmin(distance))]
+    places = tracks[["y", "x"]].to_numpy(float)
+    reach = np.maximum(0.3, 0.3 * tracks["diameter"].fillna(0.5).clip(0.3, 3).to_numpy(float))
+    first, last = tracks["first"].to_numpy(np.int64), tracks["last"].to_numpy(np.int64)
+    near = cKDTree(places).query_pairs(float(reach.max()), output_type="ndarray").astype(np.int64)
+    # each track looks for one before it, in order
+    near.sort(axis=1)
+    near = near[np.lexsort((near[:, 0], near[:, 1]))]
+    site = _join(near, places, reach, first, last, max_overlap_frames)
+    number = np.empty(len(tracks), np.int64)
+    _, number[:] = np.unique(site, return_inverse=True)
+    row = tracks.index.get_indexer(pd.Index(linked["candidate_id"]))
+    out = linked.assign(candidate_id=number[row] + 1)
+    snr = -out["blob_snr"].to_numpy(float)
+    order = np.lexsort((snr, out["frame"].to_numpy(), out["candidate_id"].to_numpy()))
+    out = out.iloc[order]
+    return out[~out.duplicated(["candidate_id", "frame"])].reset_index(drop=True)
+
+
+@njit(cache=True, nogil=True)
+def _join(
+    near: Labels, places: NDArray[np.float64], reach: NDArray[np.float64], first: Labels, last: Labels, overlap: int
+) -> Labels:  # pragma: no cover (numba)
+    """First track at the place of each, from pairs of tracks (earlier, later) in the order of the later."""
+    site, end = np.arange(len(places)), last.copy()
+    k = 0
+    while k < len(near):
+        i = near[k, 1]
+        best, least = -1, np.inf
+        while k < len(near) and near[k, 1] == i:
+            j = near[k, 0]
+            k += 1
+            if site[j] != j or first[i] <= end[j] - overlap:
+                continue
+            distance = np.hypot(places[j, 0] - places[i, 0], places[j, 1] - places[i, 1])
+            if distance <= reach[i] and distance < least:
+                best, least = j, distance
+        if best >= 0:
             site[i] = best
             end[best] = max(end[best], last[i])
-    root = dict(zip(tracks.index, site, strict=True))
-    order = {r: k + 1 for k, r in enumerate(sorted(set(site.tolist())))}
-    out = linked.copy()
-    out["candidate_id"] = out["candidate_id"].map(lambda i: order[int(root[i])]).astype(np.int64)
-    out = out.sort_values(["candidate_id", "frame", "blob_snr"], ascending=[True, True, False], kind="stable")
-    return out.drop_duplicates(["candidate_id", "frame"]).reset_index(drop=True)
+    return site
 
 
 @dataclass
@@ -155,9 +255,13 @@ class OverlapLinker:
         flat = labels.ravel()
         filled = np.flatnonzero(flat)
         # pixels of each label in one go: a plane holds hundreds of fibers
-        filled = filled[np.argsort(flat[filled], kind="stable")]
-        present, starts, sizes = np.unique(flat[filled], return_index=True, return_counts=True)
-        pixels = np.split(filled, starts[1:])
+        # numbers of 16 bits are sorted in one pass over them
+        known_as = flat[filled].astype(np.uint16 if flat.max(initial=0) < 65536 else np.int64)
+        filled = filled[np.argsort(known_as, kind="stable")]
+        count = np.bincount(known_as)
+        present = np.flatnonzero(count)
+        sizes = count[present]
+        pixels = np.split(filled, np.cumsum(sizes)[:-1])
         self._masks = {i: m for i, m in self._masks.items() if frame - m[0] <= self.memory_frames + 1}
         known = sorted(self._masks)
         cost = self._cost(known, flat, present, sizes)

@@ -105,10 +105,11 @@ def join_stretches(stretches: pd.DataFrame, accepted: set[int]) -> pd.DataFrame:
         A copy; joined stretches have the candidate_id of the first.
     """
     out = stretches.copy()
-    table = out.groupby("candidate_id").agg(site=("site_id", "first"), n=("frame", "size"))
+    numbers, rows, sizes = np.unique(out["candidate_id"].to_numpy(), return_index=True, return_counts=True)
+    sites = out["site_id"].to_numpy()[rows]
     root: dict[int, int] = {}
     current, site, gap = 0, -1, 0
-    for number, of_site, n in zip(table.index.tolist(), table["site"].tolist(), table["n"].tolist(), strict=True):
+    for number, of_site, n in zip(numbers.tolist(), sites.tolist(), sizes.tolist(), strict=True):
         if of_site != site:
             current, site, gap = 0, of_site, 0
         if number not in accepted:
@@ -120,5 +121,7 @@ def join_stretches(stretches: pd.DataFrame, accepted: set[int]) -> pd.DataFrame:
             current = number
         gap = 0
     if root:
-        out["candidate_id"] = out["candidate_id"].map(lambda i: root.get(i, i)).astype(np.int64)
+        identity = np.arange(int(out["candidate_id"].max()) + 1)
+        identity[list(root)] = list(root.values())
+        out["candidate_id"] = identity[out["candidate_id"].to_numpy(np.int64)]
     return out

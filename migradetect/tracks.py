@@ -185,18 +185,18 @@ def _around_life(
     ordered: pd.DataFrame, table: pd.DataFrame, cell_um: dict[int, NDArray[np.float32]] | None
 ) -> pd.DataFrame:
     """Whether a body was at the place before the first sighting, and clear frames without a spot before and after."""
-    visited = np.full(len(table), np.nan)
-    empty = np.full((2, len(table)), np.nan)
+    visited, empty = np.full(len(table), np.nan), np.full((2, len(table)), np.nan)
     if cell_um is not None:
-        site = ordered.groupby("candidate_id")["site_id"].first().reindex(table.index)
-        span = zip(site, table["frame_first"].to_numpy(int), table["frame_last"].to_numpy(int), strict=True)
-        for k, (number, first, last) in enumerate(span):
-            gap = cell_um[int(number)]
-            before, after = gap[:first], gap[last + 1 :]
-            # dirt lies anywhere; a migrasome stands where a cell has been
-            if np.isfinite(before).any():
-                visited[k] = float((before <= _VISIT_UM).any())
-            empty[:, k] = [min(int((part > _CLEAR_UM).sum()), _MOST_EMPTY) for part in (before, after)]
+        site = ordered.drop_duplicates("candidate_id").set_index("candidate_id")["site_id"].reindex(table.index)
+        gap = np.stack([cell_um[number] for number in site.astype(int).tolist()])
+        frame = np.arange(gap.shape[1])
+        before = frame < table["frame_first"].to_numpy(int)[:, None]
+        after = frame > table["frame_last"].to_numpy(int)[:, None]
+        # dirt lies anywhere; a migrasome stands where a cell has been
+        with np.errstate(invalid="ignore"):
+            was_there, is_clear = before & (gap <= _VISIT_UM), gap > _CLEAR_UM
+        visited = np.where((before & np.isfinite(gap)).any(axis=1), was_there.any(axis=1), np.nan)
+        empty = np.stack([np.minimum((part & is_clear).sum(axis=1), _MOST_EMPTY) for part in (before, after)])
     return pd.DataFrame(
         {"visited": visited, "empty_before": np.log1p(empty[0]), "empty_after": np.log1p(empty[1])}, index=table.index
     )

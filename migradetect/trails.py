@@ -10,10 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 import pandas as pd
+from numba import njit
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import dijkstra
@@ -21,6 +23,7 @@ from scipy.spatial import cKDTree
 
 from migradetect.calibration import Calibration
 from migradetect.filters import nearest_label
+from migradetect.nearby import label_within
 
 __all__ = ["MAX_COST_UM", "FiberBranches", "trail_costs"]
 
@@ -72,9 +75,9 @@ class FiberBranches:
     length_um : ndarray, shape (B,)
         Length of each branch.
     gap_um, cell_id : ndarray, shape (M,)
-        Distance of each point from the nearest body, and which it is (0: none).
+        Distance of each point from the nearest body, and which it is; inf and 0 where none is in contact.
     tail_um : ndarray, shape (M,)
-        Distance from the nearest core, which is a body without its tails.
+        Distance from the nearest core, which is a body without its tails; inf where no body is in contact.
     left_by, entered_at : ndarray of int, shape (K,)
         Ends that lead on to each other.
     step_um : ndarray, shape (K,)
@@ -93,7 +96,7 @@ class FiberBranches:
     step_um: Array
 
     @classmethod
-    def from_paths(cls, paths: Sequence[Array], cells: NDArray[np.int32], calibration: Calibration) -> FiberBranches:
+    def from_paths(cls, paths: Sequence[Array], cells: NDArray[Any], calibration: Calibration) -> FiberBranches:
         """Join branches at crossings, over gaps, and beneath bodies.
 
         Parameters
@@ -109,36 +112,28 @@ class FiberBranches:
         -------
         FiberBranches
         """
-        along = [np.concatenate([[0.0], np.cumsum(np.hypot(*np.diff(path, axis=0).T))]) for path in paths]
-        length = np.array([one[-1] for one in along])
-        inward = [
-            (_direction(path, one), _direction(path[::-1], one[-1] - one[::-1]))
-            for path, one in zip(paths, along, strict=True)
-        ]
-        points = np.concatenate(paths) if len(paths) else np.empty((0, 2))
         sizes = np.array([len(path) for path in paths], np.int64)
-        gap_px, cell = nearest_label(cells, calibration.px(points[:, 0]), calibration.px(points[:, 1]))
-        gap = np.asarray(calibration.um(gap_px))
+        points = np.concatenate(paths) if len(paths) else np.empty((0, 2))
+        along, inward = _courses(points, sizes)
         end = np.column_stack([np.cumsum(sizes) - sizes, np.cumsum(sizes) - 1]).ravel()
+        gap_px, cell = label_within(
+            cells, calibration.px(points[:, 0]), calibration.px(points[:, 1]), calibration.px(_CONTACT_UM)
+        )
+        gap = np.asarray(calibration.um(gap_px))
         touched = np.where(gap[end] <= _CONTACT_UM, cell[end], 0)
         joint_um = _JOINT_UM + calibration.um(_JOINT_PX)
-        steps = _steps(points[end], np.array(inward).reshape(-1, 2), length, touched, joint_um)
-        return cls(
-            points,
-            np.repeat(np.arange(len(paths)), sizes),
-            np.concatenate(along) if along else np.empty(0),
-            length,
-            gap,
-            cell,
-            _distance_to_core(cells, points, calibration),
-            *steps,
-        )
+        steps = _steps(points[end], inward, along[end[1::2]], touched, joint_um)
+        tail = np.full(len(points), np.inf)
+        near = gap <= _CONTACT_UM
+        tail[near] = _distance_to_core(cells, points[near], calibration)
+        return cls(points, np.repeat(np.arange(len(paths)), sizes), along, along[end[1::2]], gap, cell, tail, *steps)
 
 
-def _distance_to_core(cells: NDArray[np.int32], points_um: Array, calibration: Calibration) -> Array:
+def _distance_to_core(cells: NDArray[Any], points_um: Array, calibration: Calibration) -> Array:
     """Distance of each point from the nearest body without its tails, um."""
     size = tuple(max(1, round(calibration.um(float(n)) / _COARSE_UM)) for n in cells.shape[::-1])
-    body = cv2.resize((cells > 0).astype(np.uint8), size, interpolation=cv2.INTER_NEAREST)
+    known = cells if cells.dtype in (np.uint8, np.uint16) else cells.astype(np.float32)
+    body = (cv2.resize(known, size, interpolation=cv2.INTER_NEAREST) > 0).astype(np.uint8)
     radius = round(_TAIL_RADIUS_UM / _COARSE_UM)
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
     core = cv2.morphologyEx(body, cv2.MORPH_OPEN, disc)
@@ -148,12 +143,32 @@ def _distance_to_core(cells: NDArray[np.int32], points_um: Array, calibration: C
     return np.asarray(distance * _COARSE_UM)
 
 
-def _direction(path: Array, along_um: Array) -> Array:
-    """Unit vector into a path from its start; zero for a single point."""
-    last = min(len(path) - 1, max(2, int(np.searchsorted(along_um, _DIRECTION_UM))))
-    step = path[last] - path[0]
-    size = float(np.hypot(*step))
-    return np.asarray(step / size if size > 0 else np.zeros(2))
+@njit(cache=True, nogil=True)
+def _courses(points: Array, sizes: Index) -> tuple[Array, Array]:  # pragma: no cover (numba)
+    """Length up to each point, and the unit vector into each branch from either end, shape (2 B, 2).
+
+    The vector is zero for a single point.
+    """
+    along, inward = np.zeros(len(points)), np.zeros((2 * sizes.size, 2))
+    low = 0
+    for b in range(sizes.size):
+        high = low + sizes[b] - 1
+        for k in range(low + 1, high + 1):
+            step = np.hypot(points[k, 0] - points[k - 1, 0], points[k, 1] - points[k - 1, 1])
+            along[k] = along[k - 1] + step
+        for side in range(2):
+            end, way = (low, 1) if side == 0 else (high, -1)
+            # two steps at least: one step of a skeleton has one of eight directions
+            n = 2
+            while n < high - low and abs(along[end + way * n] - along[end]) < _DIRECTION_UM:
+                n += 1
+            last = end + way * min(n, high - low)
+            dy, dx = points[last, 0] - points[end, 0], points[last, 1] - points[end, 1]
+            size = np.hypot(dy, dx)
+            if size > 0:
+                inward[2 * b + side] = (dy / size, dx / size)
+        low = high + 1
+    return along, inward
 
 
 def _steps(ends: Array, inward: Array, length_um: Array, touched: Index, joint_um: float) -> tuple[Index, Index, Array]:
@@ -228,21 +243,26 @@ def trail_costs(
     entry = _entry_costs(branches, contacts, source, len(ids))
     b, along = branches.branch[point], branches.along_um[point]
     cost = np.minimum(entry[:, 2 * b] + along, entry[:, 2 * b + 1] + branches.length_um[b] - along)
+    by_branch = np.argsort(b, kind="stable")
+    bounds = np.searchsorted(b[by_branch], np.arange(len(branches.length_um) + 1))
     for k, row in enumerate(source):
-        same = b == contacts.branch[k]
+        same = by_branch[bounds[contacts.branch[k]] : bounds[contacts.branch[k] + 1]]
         direct = contacts.cost_um[k] + np.abs(along[same] - contacts.along_um[k])
         cost[row, same] = np.minimum(cost[row, same], direct)
-    out = pd.DataFrame(
-        {"place": np.tile(place, len(ids)), "cell_id": np.repeat(ids, place.size), "cost_um": cost.ravel()}
-    )
-    out = out[out["cost_um"] <= MAX_COST_UM].sort_values(["place", "cell_id", "cost_um"])
-    return out.drop_duplicates(["place", "cell_id"]).reset_index(drop=True)
+    # points come place by place
+    places, first = np.unique(place, return_index=True)
+    least = np.minimum.reduceat(cost, first, axis=1).T
+    at, cell = np.nonzero(least <= MAX_COST_UM)
+    return pd.DataFrame({"place": places[at], "cell_id": ids[cell], "cost_um": least[at, cell]})
 
 
 def _points_near(branches: FiberBranches, y_um: Array, x_um: Array, reach_um: Array) -> list[list[int]]:
     """Points of branches within reach of each place."""
-    places = np.column_stack([y_um, x_um])
-    return list(cKDTree(branches.points_um).query_ball_point(places, reach_um)) if len(places) else []
+    if not len(y_um):
+        return []
+    # a tree that need not be balanced is built in half the time
+    tree = cKDTree(branches.points_um, balanced_tree=False, compact_nodes=False)
+    return list(tree.query_ball_point(np.column_stack([y_um, x_um]), reach_um))
 
 
 @dataclass(frozen=True)
@@ -257,27 +277,25 @@ class _Contacts:
 
 def _contacts(branches: FiberBranches, bodies: pd.DataFrame) -> _Contacts:
     """Where each branch comes nearest to each body that it touches, and what it costs to set out there."""
-    points = branches.points_um
-    table = pd.DataFrame(
-        {
-            "point": np.arange(len(points)),
-            "branch": branches.branch,
-            "cell_id": branches.cell_id,
-            "gap_um": branches.gap_um,
-        }
-    )
-    table = table[table["gap_um"] <= _CONTACT_UM].merge(bodies, on="cell_id")
-    table = table.sort_values(["branch", "cell_id", "gap_um", "point"]).drop_duplicates(["branch", "cell_id"])
-    at = table["point"].to_numpy(np.int64)
-    outward = points[at] - table[["y_um", "x_um"]].to_numpy(float)
+    cell_id = bodies["cell_id"].to_numpy(np.int64)
+    row = pd.Index(cell_id).get_indexer(pd.Index(branches.cell_id))
+    point = np.flatnonzero((branches.gap_um <= _CONTACT_UM) & (row >= 0))
+    order = np.lexsort((point, branches.gap_um[point], branches.cell_id[point], branches.branch[point]))
+    point = point[order]
+    # of each branch and body the nearest point, which comes first
+    is_first = np.ones(point.size, bool)
+    is_first[1:] = (np.diff(branches.branch[point]) != 0) | (np.diff(branches.cell_id[point]) != 0)
+    at = point[is_first]
+    body = row[at]
+    outward = branches.points_um[at] - bodies[["y_um", "x_um"]].to_numpy(float)[body]
     outward /= np.maximum(np.hypot(*outward.T), 1e-9)[:, None]
-    away = 1 - (outward * table[["rear_y", "rear_x"]].to_numpy(float)).sum(1)
+    away = 1 - (outward * bodies[["rear_y", "rear_x"]].to_numpy(float)[body]).sum(1)
     away = np.where(np.isfinite(away), away, _UNKNOWN_REAR)
     return _Contacts(
         branches.branch[at],
         branches.along_um[at],
-        table["cell_id"].to_numpy(np.int64),
-        _REAR_UM * away + table["gap_um"].to_numpy(float) + _NO_TAIL_UM * np.exp(-branches.tail_um[at] / _TAIL_UM),
+        branches.cell_id[at],
+        _REAR_UM * away + branches.gap_um[at] + _NO_TAIL_UM * np.exp(-branches.tail_um[at] / _TAIL_UM),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 from migradetect.calibration import Calibration
@@ -29,6 +30,8 @@ _HALF_WIDTH_UM = 0.08
 _LEAN = np.linspace(-0.25, 0.25, 7)
 #: A ray is as strong as the weakest of this many parts of it: a bead or a line that crosses fills one.
 _N_PARTS = 3
+#: First of the places along a ray of each part, and the end; the first parts are the longer ones.
+_PARTS = tuple(int(k) for k in np.cumsum([0, *(len(part) for part in np.array_split(_FROM_RIM_UM, _N_PARTS))]))
 #: Fewest noise units of an arm, and least share of the strongest arm: fibers at a site differ by a factor of a few.
 _LEAST_SNR, _LEAST_SHARE = 2.0, 0.15
 #: Arms closer than this run into one another, degrees: at 1 um from the rim they are about two PSF widths apart.
@@ -124,64 +127,91 @@ class ArmReader:
             0 where none can be seen; :data:`UNKNOWN_ARMS` where the border cuts off a part of the surroundings in all
             frames and what is in view does not make a branch yet.
         """
-        arms = np.array([self._count_at(i) for i in range(self._y_um.size)], np.int64)
-        return np.where(self._is_cut & ~self._is_whole & (arms < _BRANCH_ARMS), UNKNOWN_ARMS, arms)
-
-    def _count_at(self, i: int) -> int:
-        looks = self._count[i]
-        if not looks.any():
-            return 0
-        mean = np.where(looks > 0, self._total[i] / np.maximum(looks, 1), np.nan).astype(float)
-        strength = _along_rays(_over_sides(mean, self._radii_um[i]), self._radii_um[i])
+        looks = self._count
+        mean = np.where(looks > 0, self._total / np.maximum(looks, 1), np.nan).astype(np.float64)
         # centre less both sides (1.5 variances), each a mean of three samples; samples within a pixel are one
         pixels = max(1.0, self._calibration.pixel_size_um / float(_FROM_RIM_UM[1] - _FROM_RIM_UM[0]))
-        per_part = _FROM_RIM_UM.size / _N_PARTS
-        noise = np.sqrt(1.5 / 3 / per_part * pixels / max(float(np.median(looks)), 1.0))
-        return _count_peaks(strength, float(_LEAST_SNR * noise))
+        typical = np.maximum(np.median(looks.reshape(len(looks), -1), axis=1), 1.0) if looks.size else np.empty(0)
+        noise = np.sqrt(1.5 / 3 / (_FROM_RIM_UM.size / _N_PARTS) * pixels / typical)
+        arms = _count_all(mean, self._radii_um, _LEAST_SNR * noise, looks.any(axis=(1, 2)))
+        return np.where(self._is_cut & ~self._is_whole & (arms < _BRANCH_ARMS), UNKNOWN_ARMS, arms)
 
 
-def _shifted(row: Array, steps: Array | float) -> Array:
-    """Values of a closed ring, turned by a fractional number of angular steps."""
-    ring = np.append(row, row[0])
-    return np.asarray(np.interp((np.arange(_N_ANGLES) + steps) % _N_ANGLES, np.arange(_N_ANGLES + 1), ring))
-
-
-def _over_sides(mean: Array, radii_um: Array) -> Array:
-    """Each ring less what lies on either side: beads, haze and gradients drop out, lines along the ray stay."""
-    out = np.empty_like(mean)
-    for j, radius in enumerate(radii_um):
-        step = _N_ANGLES / (2 * np.pi * radius)
-        thin = [-_HALF_WIDTH_UM * step, 0.0, _HALF_WIDTH_UM * step]
-        sides = [side * _SIDE_UM * step + turn for side in (-1, 1) for turn in thin]
-        centre = sum(_shifted(mean[j], turn) for turn in thin) / len(thin)
-        out[j] = centre - sum(_shifted(mean[j], turn) for turn in sides) / len(sides)
+@njit(cache=True, nogil=True)
+def _count_all(
+    mean: Array, radii_um: Array, floor: Array, is_seen: NDArray[np.bool_]
+) -> NDArray[np.int64]:  # pragma: no cover (numba)
+    """Arms at each of N sites from its rings, shape (N, radii, angles); 0 where nothing was seen."""
+    out = np.zeros(len(mean), np.int64)
+    for i in range(len(mean)):
+        if is_seen[i]:
+            strength = _along_rays(_over_sides(mean[i], radii_um[i]), radii_um[i])
+            out[i] = _count_peaks(strength, floor[i])
     return out
 
 
-def _along_rays(response: Array, radii_um: Array) -> Array:
+@njit(cache=True, nogil=True)
+def _at(ring: Array, place: float) -> float:  # pragma: no cover (numba)
+    """Value of a closed ring between its angular steps."""
+    place %= _N_ANGLES
+    k = min(int(place), _N_ANGLES - 1)
+    part = place - k
+    if part == 0:
+        return ring[k]
+    return (ring[(k + 1) % _N_ANGLES] - ring[k]) * part + ring[k]
+
+
+@njit(cache=True, nogil=True)
+def _over_sides(mean: Array, radii_um: Array) -> Array:  # pragma: no cover (numba)
+    """Each ring less what lies on either side: beads, haze and gradients drop out, lines along the ray stay."""
+    out = np.empty_like(mean)
+    for j in range(radii_um.size):
+        step = _N_ANGLES / (2 * np.pi * radii_um[j])
+        for k in range(_N_ANGLES):
+            centre = sides = 0.0
+            for thin in (-_HALF_WIDTH_UM * step, 0.0, _HALF_WIDTH_UM * step):
+                centre += _at(mean[j], k + thin)
+                sides += _at(mean[j], k + (-_SIDE_UM * step + thin)) + _at(mean[j], k + (_SIDE_UM * step + thin))
+            out[j, k] = centre / 3 - sides / 6
+    return out
+
+
+@njit(cache=True, nogil=True)
+def _along_rays(response: Array, radii_um: Array) -> Array:  # pragma: no cover (numba)
     """Strength of the ray at each angle: its weakest part, for the best lean; 0 where too little can be seen."""
-    outward = radii_um - radii_um[0]
     best = np.zeros(_N_ANGLES)
     for lean in _LEAN:
-        turns = lean * outward / radii_um * _N_ANGLES / (2 * np.pi)
-        ray = np.stack([_shifted(row, turn) for row, turn in zip(response, turns, strict=True)])
-        seen = np.isfinite(ray)
-        parts, enough = [], np.zeros(_N_ANGLES, np.int64)
-        for values, ok in zip(np.array_split(ray, _N_PARTS), np.array_split(seen, _N_PARTS), strict=True):
-            n = ok.sum(axis=0)
-            parts.append(np.where(n > 0, np.where(ok, values, 0).sum(axis=0) / np.maximum(n, 1), np.inf))
-            enough += n > 0
-        best = np.maximum(best, np.where(enough >= _N_PARTS - 1, np.min(parts, axis=0), 0))
-    return np.asarray((np.roll(best, 1) + best + np.roll(best, -1)) / 3)
+        for k in range(_N_ANGLES):
+            weakest, enough = np.inf, 0
+            for part in range(_N_PARTS):
+                total, n = 0.0, 0
+                for j in range(_PARTS[part], _PARTS[part + 1]):
+                    turn = lean * (radii_um[j] - radii_um[0]) / radii_um[j] * _N_ANGLES / (2 * np.pi)
+                    value = _at(response[j], k + turn)
+                    if np.isfinite(value):
+                        total += value
+                        n += 1
+                if n:
+                    enough += 1
+                    weakest = min(weakest, total / n)
+            if enough >= _N_PARTS - 1:
+                best[k] = max(best[k], weakest)
+    return (np.roll(best, 1) + best + np.roll(best, -1)) / 3
 
 
-def _count_peaks(strength: Array, floor: float) -> int:
+@njit(cache=True, nogil=True)
+def _count_peaks(strength: Array, floor: float) -> int:  # pragma: no cover (numba)
     """Peaks above a floor and a share of the strongest, far enough apart."""
-    floor = max(floor, _LEAST_SHARE * float(strength.max()))
+    floor = max(floor, _LEAST_SHARE * strength.max())
     is_peak = (strength >= np.roll(strength, 1)) & (strength >= np.roll(strength, -1)) & (strength > floor)
-    taken: list[int] = []
-    for k in np.argsort(-strength, kind="stable"):
-        apart = [min((k - other) % _N_ANGLES, (other - k) % _N_ANGLES) * _DEGREES for other in taken]
-        if is_peak[k] and all(gap >= _APART_DEG for gap in apart):
-            taken.append(int(k))
-    return min(len(taken), _MOST_ARMS)
+    taken = np.empty(_N_ANGLES, np.int64)
+    n = 0
+    for k in np.argsort(-strength, kind="mergesort"):
+        is_apart = is_peak[k]
+        for other in taken[:n]:
+            gap = min((k - other) % _N_ANGLES, (other - k) % _N_ANGLES) * _DEGREES
+            is_apart = is_apart and gap >= _APART_DEG
+        if is_apart:
+            taken[n] = k
+            n += 1
+    return min(n, _MOST_ARMS)

@@ -208,7 +208,7 @@ def _frames(movie: Movie, found: Found, quality: Quality, timeline: Timeline) ->
     late = {
         "drift_unknown": (table.pop("registration_confidence") < 6) & (table["frame"] > 0) & (len(table) > 1),
         "out_of_focus": pd.Series(blurred_frames(found.first)),
-        "too_many_candidates": table.pop("n_cut") > 0,
+        "too_many_candidates": (table.pop("n_cut") > 0) | found.second.is_crowded,
         "no_cell_in_uneven_light": pd.Series(
             quality.is_uneven[timeline.numbers] & ~np.isin(np.arange(len(table)), found.second.cells["frame"])
         ),
@@ -231,11 +231,17 @@ def draw_migrasomes(movie: Movie, migrasomes: pd.DataFrame) -> LabelStack:
     frame = migrasomes["frame"].to_numpy(int)
     px = movie.calibration.px(migrasomes[["y_um", "x_um", "diameter_um"]].to_numpy(float))
     identity = migrasomes["migrasome_id"].to_numpy(int)
+    radius = np.where(np.isfinite(px[:, 2]), np.maximum(1, np.rint(px[:, 2] / 2)), 1).astype(int)
+    # one plane for all frames: only what was drawn on it is wiped out again
+    most = int(identity.max(initial=0))
+    plane = np.zeros(movie.shape_yx, np.uint8 if most < 256 else np.uint16 if most < 65536 else np.int32)
     for t in range(movie.n_frames):
-        plane = np.zeros(movie.shape_yx, np.int32)
-        for i in np.flatnonzero(frame == t):
-            y, x, diameter = px[i]
-            radius = max(1, round(diameter / 2)) if np.isfinite(diameter) else 1
-            cv2.circle(plane, (round(x), round(y)), radius, int(identity[i]), -1)
+        discs = [
+            ((round(px[i, 1]), round(px[i, 0])), int(radius[i]), int(identity[i])) for i in np.flatnonzero(frame == t)
+        ]
+        for centre, size, value in discs:
+            cv2.circle(plane, centre, size, value, -1)
         stack.append(plane)
+        for centre, size, _ in discs:
+            cv2.circle(plane, centre, size, 0, -1)
     return stack

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
 import pandas as pd
+from numba import njit
 from numpy.typing import NDArray
 
 from migradetect.calibration import Calibration
 from migradetect.doubles import resolve_doubles
-from migradetect.filters import nearest_label
-from migradetect.linking import OverlapLinker, find_divisions, link_spots, merge_sites
+from migradetect.linking import (
+    OverlapLinker,
+    candidate_limit,
+    find_divisions,
+    link_spots,
+    merge_sites,
+    thin_crowds,
+)
 from migradetect.movie import Movie
+from migradetect.nearby import BLOCK_PX, filled_blocks, label_within
 from migradetect.params import Params
 from migradetect.pipeline._pass1 import Pass1
 from migradetect.results import LabelStack
@@ -32,7 +41,10 @@ __all__ = [
     "with_speeds",
 ]
 
+#: Grid on which regions are compared over time, um.
 _COARSE_UM = 0.5
+#: A body further from a place than this has never been there, and leaves it clear, um.
+_GAP_UM = 1.0
 #: Frame around the field for what drifts out of it, um.
 _MARGIN_UM = 20.0
 #: Fibers are lines: widened by this much before their overlap is taken, um.
@@ -55,6 +67,8 @@ class Pass2:
     """Spots with candidate_id."""
     judged: pd.DataFrame
     """One row per candidate with score, kind and reason."""
+    is_crowded: NDArray[np.bool_]
+    """Frames of which the weakest candidates were left out, because the field has no room for all; shape (T,)."""
 
 
 def accepted_candidates(second: Pass2) -> pd.DataFrame:
@@ -86,7 +100,8 @@ def run_pass2(movie: Movie, params: Params, first: Pass1) -> Pass2:
     linked, judged = judge_sites(linked, params, movie.n_frames, calibration.frame_interval_min, gaps)
     cells, cell_lut = _link_cells(first, drift, params, calibration)
     fibers, fiber_lut = _link_fibers(first, drift, cell_lut, calibration)
-    return Pass2(drift, cells, cell_lut, fibers, fiber_lut, linked, judged)
+    is_crowded = np.array([len(spots) for spots in first.spots]) > candidate_limit(_area_um2(movie))
+    return Pass2(drift, cells, cell_lut, fibers, fiber_lut, linked, judged, is_crowded)
 
 
 def link_candidates(movie: Movie, params: Params, first: Pass1) -> tuple[NDArray[np.float64], pd.DataFrame]:
@@ -105,10 +120,15 @@ def link_candidates(movie: Movie, params: Params, first: Pass1) -> tuple[NDArray
         Spots with candidate_id, one for each place.
     """
     drift = np.array([[row["drift_y_um"], row["drift_x_um"]] for row in first.frames])
-    linked = link_coloured(pd.concat(first.spots, ignore_index=True), params)
+    spots = thin_crowds(pd.concat(first.spots, ignore_index=True), _area_um2(movie))
+    linked = link_coloured(spots, params)
     if params.registration.enabled and movie.n_frames > 2:
         drift, linked = _refine_drift(drift, linked)
     return drift, merge_sites(linked)
+
+
+def _area_um2(movie: Movie) -> float:
+    return float(np.prod([movie.calibration.um(float(n)) for n in movie.shape_yx]))
 
 
 def link_coloured(spots: pd.DataFrame, params: Params) -> pd.DataFrame:
@@ -132,7 +152,7 @@ def link_coloured(spots: pd.DataFrame, params: Params) -> pd.DataFrame:
 def site_gaps(
     linked: pd.DataFrame, cell_labels: LabelStack, drift_um: NDArray[np.float64], calibration: Calibration
 ) -> dict[int, NDArray[np.float32]]:
-    """Distance of the place of each candidate from the nearest body, in every frame.
+    """Distance of the place of each candidate from the nearest body, in every frame, as far as it matters.
 
     Parameters
     ----------
@@ -148,15 +168,18 @@ def site_gaps(
     Returns
     -------
     dict of int to ndarray, shape (T,)
-        By candidate_id, um; NaN out of the field, inf where there is no body at all.
+        By candidate_id, um; NaN out of the field, 1 um where no body is as near, inf where there is none at all.
     """
     places = linked.groupby("candidate_id")[["y_stage_um", "x_stage_um"]].median()
     out = np.full((len(places), len(cell_labels)), np.nan, np.float32)
+    place_um = places.to_numpy(float)
+    height, width = cell_labels.shape_yx
     for frame in range(len(cell_labels)):
-        y, x = (calibration.px(places.iloc[:, k].to_numpy(float) + drift_um[frame, k]) for k in (0, 1))
-        height, width = cell_labels.shape_yx
+        bodies = cell_labels.compact(frame)
+        y, x = (calibration.px(place_um[:, k] + drift_um[frame, k]) for k in (0, 1))
         inside = (y >= 0) & (x >= 0) & (y <= height - 1) & (x <= width - 1)
-        out[inside, frame] = calibration.um(nearest_label(cell_labels[frame], y[inside], x[inside])[0])
+        gap = calibration.um(label_within(bodies, y[inside], x[inside], calibration.px(_GAP_UM))[0])
+        out[inside, frame] = np.minimum(gap, _GAP_UM if bodies.max() else np.inf)
     return dict(zip(places.index.astype(int).tolist(), out, strict=True))
 
 
@@ -198,11 +221,13 @@ def judge_sites(
     joined = join_stretches(stretches, set(judged.index[judged["kind"] == "migrasome"]))
     if joined["candidate_id"].nunique() < len(judged):
         # what was joined is judged as a whole; it stays a migrasome, because each of its parts was one
-        whole = judged_of(joined)
-        parts = judged.reindex(whole.index)
-        whole["score"] = np.fmax(whole["score"], parts["score"])
-        whole[["kind", "reason"]] = parts[["kind", "reason"]]
-        judged = whole
+        was, now = stretches["candidate_id"].to_numpy(), joined["candidate_id"].to_numpy()
+        changed = np.unique(now[was != now])
+        whole = judged_of(joined[np.isin(now, changed)])
+        whole["score"] = np.fmax(whole["score"], judged.loc[changed, "score"])
+        whole[["kind", "reason"]] = judged.loc[changed, ["kind", "reason"]]
+        alone = judged[np.isin(judged.index, np.setdiff1d(now, changed))]
+        judged = pd.concat([alone, whole]).sort_index()
     return joined, resolve_doubles(judged)
 
 
@@ -224,7 +249,7 @@ def _refine_drift(drift: NDArray[np.float64], linked: pd.DataFrame) -> tuple[NDA
 
 
 def _to_stage(
-    plane: NDArray[np.uint32], drift_um: NDArray[np.float64], calibration: Calibration, widen_um: float = 0.0
+    plane: NDArray[Any], drift_um: NDArray[np.float64], calibration: Calibration, widen_um: float = 0.0
 ) -> NDArray[np.int64]:
     """Label plane on a coarse grid in drift-corrected coordinates."""
     step = calibration.pixel_size_um / _COARSE_UM
@@ -232,19 +257,38 @@ def _to_stage(
     shift_y, shift_x = (float(_MARGIN_UM - drift_um[k]) / _COARSE_UM for k in (0, 1))
     if not widen_um:
         transform = np.array([[step, 0, shift_x], [0, step, shift_y]])
-        moved = cv2.warpAffine(plane.astype(np.float32), transform, (width, height), flags=cv2.INTER_NEAREST)
+        known = plane if plane.dtype in (np.uint8, np.uint16) else plane.astype(np.float32)
+        moved = cv2.warpAffine(known, transform, (width, height), flags=cv2.INTER_NEAREST)
         return np.asarray(moved, dtype=np.int64)
     # lines would fall between the coarse pixels: each of their pixels is moved by itself
-    out = np.zeros((height, width), np.float32)
-    y, x = np.nonzero(plane)
-    row, column = np.rint(y * step + shift_y).astype(int), np.rint(x * step + shift_x).astype(int)
-    inside = (row >= 0) & (column >= 0) & (row < height) & (column < width)
-    label = plane[y, x][inside].astype(np.float32)
-    order = np.argsort(label, kind="stable")
-    out[row[inside][order], column[inside][order]] = label[order]
+    lines = _moved_pixels(plane, filled_blocks(plane), step, shift_y, shift_x, (height, width))
     radius = max(1, round(widen_um / _COARSE_UM))
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
-    return np.asarray(cv2.dilate(out, disc), dtype=np.int64)
+    return np.asarray(cv2.dilate(lines, disc), dtype=np.int64)
+
+
+@njit(cache=True, nogil=True)
+def _moved_pixels(
+    plane: NDArray[Any],
+    is_filled: NDArray[np.bool_],
+    step: float,
+    shift_y: float,
+    shift_x: float,
+    shape: tuple[int, int],
+) -> NDArray[np.float32]:  # pragma: no cover (numba)
+    """Labels on a coarse grid; where several fall on one pixel, the largest."""
+    out = np.zeros(shape, np.float32)
+    for y in range(plane.shape[0]):
+        row = int(np.rint(y * step + shift_y))
+        if row < 0 or row >= shape[0]:
+            continue
+        for block in np.flatnonzero(is_filled[y // BLOCK_PX]):
+            for x in range(block * BLOCK_PX, min((block + 1) * BLOCK_PX, plane.shape[1])):
+                if plane[y, x]:
+                    column = int(np.rint(x * step + shift_x))
+                    if 0 <= column < shape[1]:
+                        out[row, column] = max(out[row, column], np.float32(plane[y, x]))
+    return out
 
 
 def _identities(
@@ -252,7 +296,7 @@ def _identities(
 ) -> dict[tuple[int, int], int]:
     lut = {}
     for frame in range(len(planes)):
-        stage = _to_stage(planes[frame], drift[frame], calibration, widen_um)
+        stage = _to_stage(planes.compact(frame), drift[frame], calibration, widen_um)
         for label, identity in linker.link(frame, stage).items():
             lut[frame, label] = identity
     return lut

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from migradetect.growth import CONSTANT, MODEL, GrowthFit, fit_growth
+from migradetect.growth import CONSTANT, MODEL, GrowthFit, fit_growth, fit_growths
 from migradetect.params import GrowthParams
 
 Array = NDArray[np.float64]
@@ -136,3 +136,18 @@ def test_any_data_give_ordered_limits_around_the_value(n: int, size: float, cens
         assert 0 <= fit.r2 <= 1
     assert np.array_equal(t, kept[0])
     assert np.array_equal(d, kept[1])
+
+
+def test_many_curves_at_once_are_fitted_as_each_alone() -> None:
+    rng = np.random.default_rng(5)
+    curves = []
+    for n in (0, 3, 12, 40, 40):
+        time = 2.0 * np.arange(n)
+        size = 1.5 * (1 - np.exp(-(time + 1) / 9)) + rng.normal(0, 0.05, n)
+        curves.append((time, size, np.full(n, 0.05)))
+    censored = [False, False, False, False, True]
+    together = fit_growths(curves, GrowthParams(), censored)
+    assert [fit.model for fit in together] == [None, CONSTANT, MODEL, MODEL, CONSTANT]
+    for fit, curve, flag in zip(together, curves, censored, strict=True):
+        assert repr(fit) == repr(fit_growth(*curve, GrowthParams(), flag))
+    assert fit_growths([], GrowthParams(), []) == []

@@ -7,7 +7,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from migradetect.linking import OverlapLinker, find_divisions, link_spots, merge_sites
+from migradetect.linking import (
+    OverlapLinker,
+    _linked_by_trackpy,
+    candidate_limit,
+    find_divisions,
+    link_spots,
+    merge_sites,
+    thin_crowds,
+)
 from migradetect.params import LinkingParams
 
 PARAMS = LinkingParams(search_range_um=0.6, memory_frames=2)
@@ -261,3 +269,32 @@ def test_divisions_of_no_cells_and_input_unchanged() -> None:
     before = cells.copy()
     find_divisions(cells)
     pd.testing.assert_frame_equal(cells, before)
+
+
+# --- many spots
+
+
+@pytest.mark.parametrize(("n_places", "edge_um"), [(60, 40.0), (60, 9.0), (60, 4.0)])
+def test_links_are_those_of_trackpy_alone(n_places: int, edge_um: float) -> None:
+    rng = np.random.default_rng(n_places)
+    places = [tuple(place) for place in rng.uniform(0, edge_um, (n_places, 2))]
+    table = sites(15, places, jitter=0.1)
+    table = table[rng.random(len(table)) > 0.25].reset_index(drop=True)
+    own = link_spots(table, PARAMS)["candidate_id"].to_numpy()
+    size = np.full(len(table), 0.3 * np.log2(1.2))
+    points = np.column_stack([table[["y_stage_um", "x_stage_um"]].to_numpy(), size])
+    alone = _linked_by_trackpy(points, table["frame"].to_numpy(), PARAMS)
+    # the same groups, whatever their numbers
+    pairs = {*zip(own.tolist(), alone.tolist(), strict=True)}
+    assert len(pairs) == len(set(own.tolist())) == len(set(alone.tolist()))
+
+
+def test_frames_without_room_keep_their_strongest_candidates() -> None:
+    limit = candidate_limit(1000.0)
+    rng = np.random.default_rng(0)
+    crowded = pd.DataFrame({"frame": 0, "snr": rng.uniform(4, 9, 3 * limit)})
+    table = pd.concat([crowded, pd.DataFrame({"frame": 1, "snr": rng.uniform(4, 9, limit)})])
+    kept = thin_crowds(table, 1000.0)
+    assert kept["frame"].value_counts().to_dict() == {0: limit, 1: limit}
+    assert kept.loc[kept["frame"] == 0, "snr"].min() == np.sort(crowded["snr"])[-limit]
+    assert candidate_limit(1.0) > 100, "a small field may hold some"
