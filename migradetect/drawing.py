@@ -134,9 +134,7 @@ def _draw_rings(
     )
     for y, x, diameter in rows:
         # the centre of pixel 0 is 0 in the recording, and zoom - 1 half pixels from the edge in the picture
-        centre = [
-            round(((calibration.px(float(place)) + 0.5) * zoom - 0.5) * 2**shift) for place in (x, y)
-        ]
+        centre = [round(((calibration.px(float(place)) + 0.5) * zoom - 0.5) * 2**shift) for place in (x, y)]
         radius = round(calibration.px(float(diameter) + _MARGIN_UM) * zoom / 2 * 2**shift)
         cv2.circle(picture, centre, radius, _MIGRASOME, 1, cv2.LINE_AA, shift)
 

@@ -73,9 +73,7 @@ def export_film(
         If `cancel` returned True.
     """
     chosen = range(movie.n_frames) if frames is None else frames
-    style = FrameStyle(
-        limits or _limits(movie), movie.calibration, tables is not None, show_scale_bar, show_time
-    )
+    style = FrameStyle(limits or _limits(movie), movie.calibration, tables is not None, show_scale_bar, show_time)
     height, width, _ = output_shape(movie.shape_yx)
     by_frame = {} if tables is None else dict(iter(tables["migrasomes"].groupby("frame")))
 
@@ -83,7 +81,9 @@ def export_film(
         for done, frame in enumerate(chosen):
             if cancel is not None and cancel():
                 raise CancelledError(f"{movie.movie_id}: stopped at frame {frame} of the film")
-            planes = {name: labels[name][frame] for name in ("cells", "fibers") if labels is not None and name in labels}
+            planes = {
+                name: labels[name][frame] for name in ("cells", "fibers") if labels is not None and name in labels
+            }
             yield draw_frame(
                 {role: movie.frame(frame, role) for role in style.limits},
                 style,

@@ -15,7 +15,12 @@ __all__ = ["launch"]
 
 
 def launch(
-    out_dir: str | Path, movie_id: str | None = None, reviewer: str | None = None, blind: bool = False, *, run: bool = True
+    out_dir: str | Path,
+    movie_id: str | None = None,
+    reviewer: str | None = None,
+    blind: bool = False,
+    *,
+    run: bool = True,
 ) -> napari.Viewer:
     """Open napari with the results of a folder, ready for review.
 

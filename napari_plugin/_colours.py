@@ -18,7 +18,7 @@ _UNKNOWN = "#9A9A9A"
 #: Okabe and Ito's palette; colours of what has names.
 LEGEND: dict[str, dict[str, str]] = {
     "status": {
-        "unreviewed": "#F0E442",
+        "auto": "#F0E442",
         "accepted": "#009E73",
         "edited": "#56B4E9",
         "added": "#CC79A7",

@@ -24,9 +24,11 @@ __all__ = [
     "candidate_points",
     "cell_tracks",
     "image_layers",
+    "label_colours",
     "label_layer",
     "migrasome_points",
     "migrasome_tracks",
+    "preview_layers",
     "role_of",
     "spot_points",
     "tracks_table",
@@ -178,7 +180,7 @@ def migrasome_points(
     migrasomes : pandas.DataFrame
         Table ``migrasomes``, N rows.
     status : mapping of int to str
-        Where the review stands, by id; absent ones are ``unreviewed``.
+        Where the review stands, by id; absent ones are ``auto``.
     calibration : Calibration
         Pixel size and frame interval.
     mark : mapping
@@ -198,7 +200,7 @@ def migrasome_points(
         {
             "migrasome_id": ids.to_numpy(dtype=np.int64),
             "cell_id": migrasomes["cell_id"].to_numpy(dtype=float, na_value=np.nan),
-            "status": [status.get(int(one), "unreviewed") for one in ids],
+            "status": [status.get(int(one), "auto") for one in ids],
             "score": migrasomes["score"].to_numpy(dtype=float),
             "location": _text(migrasomes["location"]),
             "fate": _text(ids.map(dict(fates or {}))),
@@ -207,7 +209,11 @@ def migrasome_points(
     )
     colours = colours_of(features, colour_by)
     options = {"features": features, **_rings(migrasomes["diameter_um"], colours, calibration)}
-    return _place_px(migrasomes, calibration), _common(calibration, "migrasomes", mark, "migrasomes") | options, "points"
+    return (
+        _place_px(migrasomes, calibration),
+        _common(calibration, "migrasomes", mark, "migrasomes") | options,
+        "points",
+    )
 
 
 def _text(column: pd.Series[Any]) -> NDArray[Any]:
@@ -316,3 +322,36 @@ def label_colours(ids: NDArray[Any]) -> dict[int | None, Any]:
     colours = id_colours(list(ids))
     table: dict[int | None, Any] = {int(one): colour for one, colour in zip(ids, colours, strict=True)}
     return table | {None: (0.6, 0.6, 0.6, 1.0), 0: (0.0, 0.0, 0.0, 0.0)}
+
+
+def preview_layers(found: Any, n_frames: int, calibration: Calibration, mark: Mapping[str, Any]) -> list[LayerTuple]:
+    """Layers of a preview: cells, fibers and candidates of one frame, nothing in the others.
+
+    Parameters
+    ----------
+    found : FramePreview
+        What was found in the frame.
+    n_frames : int
+        Frames of the movie.
+    calibration : Calibration
+        Pixel size and frame interval.
+    mark : mapping
+        Kept in the metadata.
+
+    Returns
+    -------
+    list of layer data tuples
+    """
+    layers = []
+    for role, plane in (("cells", found.cells), ("fibers", found.fibers)):
+        empty = np.zeros_like(plane)
+
+        def read(frame: int, plane: NDArray[Any] = plane, empty: NDArray[Any] = empty) -> NDArray[Any]:
+            return plane if frame == found.frame else empty
+
+        stack = PlaneStack(read, n_frames, plane.shape, np.int32)
+        name = "preview: cells" if role == "cells" else "preview: retraction fibers"
+        options = {"opacity": 0.8, "blending": "translucent_no_depth"}
+        layers.append((stack, _common(calibration, f"preview_{role}", mark, name) | options, "labels"))
+    layers.append(spot_points(found.spots, found.frame, calibration, mark))
+    return layers

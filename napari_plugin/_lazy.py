@@ -118,7 +118,9 @@ class PlaneStack:
             inner = [self.plane(int(frame))[tuple(rest)] for frame in frames]
             return np.stack(inner) if inner else np.empty((0, *self.plane(0)[tuple(rest)].shape), self.dtype)
         # point-wise indexing, as napari does it to read values below the cursor
-        indices = np.broadcast_arrays(frames, *[np.arange(n)[part] for n, part in zip(self.shape[1:], rest, strict=True)])
+        indices = np.broadcast_arrays(
+            frames, *[np.arange(n)[part] for n, part in zip(self.shape[1:], rest, strict=True)]
+        )
         out = np.empty(indices[0].shape, self.dtype)
         for frame in np.unique(indices[0]):
             here = indices[0] == frame

@@ -13,12 +13,11 @@ from migradetect.errors import NoMoviesError
 from migradetect_napari import _convert as convert
 
 if TYPE_CHECKING:
-    from migradetect.calibration import Calibration
     from migradetect.io import InputOptions, MovieEntry
     from migradetect.movie import Movie
     from migradetect.review import ReviewSession
 
-__all__ = ["Place", "find_results", "movie_entries", "movie_layers", "result_layers"]
+__all__ = ["Place", "find_results", "movie_entries", "movie_layers", "points_of", "result_layers"]
 
 
 @dataclass(frozen=True)
@@ -72,8 +71,6 @@ def movie_layers(movie: Movie, on_error: Callable[[str], None] | None = None) ->
 
 def result_layers(
     session: ReviewSession,
-    movie: Movie | None,
-    calibration: Calibration,
     *,
     name: str | None = None,
     colour_by: str = "status",
@@ -86,10 +83,6 @@ def result_layers(
     ----------
     session : ReviewSession
         Reviewed state.
-    movie : Movie or None
-        The recording; None where it is gone, and only results are shown.
-    calibration : Calibration
-        Pixel size and frame interval.
     name : str, optional
         Shown instead of the movie's name, for a blind review.
     colour_by : str
@@ -104,13 +97,16 @@ def result_layers(
     list of layer data tuples
     """
     tables = session.tables
-    mark = {"movie_id": session.movie_id, "out_dir": str(session.folder.parent), "label": name or session.movie_id}
+    calibration = session.base.calibration
+    # where the recording is gone, results alone are shown
+    movie = session.movie
+    mark = {"movie_id": session.movie_id, "out_dir": str(session.base.folder.parent), "label": name or session.movie_id}
     layers = [] if movie is None else convert.image_layers(movie, mark | {"movie": movie}, on_error)
     for role in ("cells", "fibers"):
         # read through the session each time, so that a plane is the reviewed one
         reader = _Planes(session, role)
         layers.append(
-            convert.label_layer(reader, session.n_frames, session.shape_yx, calibration, role, mark)
+            convert.label_layer(reader, session.base.n_frames, session.base.shape_yx, calibration, role, mark)
         )
     layers += [
         made
@@ -122,17 +118,18 @@ def result_layers(
     ]
     shown = tables["candidates"] if candidates is None else candidates
     layers.append(convert.candidate_points(shown, tables["frames"], calibration, mark))
-    layers.append(points_of(session, calibration, mark, colour_by))
+    layers.append(points_of(session, mark, colour_by))
     return layers
 
 
-def points_of(session: ReviewSession, calibration: Calibration, mark: Any, colour_by: str) -> convert.LayerTuple:
+def points_of(session: ReviewSession, mark: Any, colour_by: str) -> convert.LayerTuple:
     """Points of the migrasomes in the reviewed state."""
     tracks = session.tables["tracks"]
     ids = [int(one) for one in tracks["migrasome_id"]]
     status = {one: session.status(one) for one in ids}
     fates = dict(zip(ids, tracks["fate"], strict=True))
-    return convert.migrasome_points(session.tables["migrasomes"], status, calibration, mark, colour_by, fates)
+    table = session.tables["migrasomes"]
+    return convert.migrasome_points(table, status, session.base.calibration, mark, colour_by, fates)
 
 
 class _Planes:

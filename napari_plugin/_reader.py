@@ -66,9 +66,10 @@ def _read_results(place: Any, tell: Callable[[str], None], warn: Callable[[str],
     if not place.movie_ids:
         raise NoMoviesError(f"{place.out_dir}: expected complete results, got none; `migradetect status` says why")
     session = ReviewSession.open(place.out_dir, place.movie_id or place.movie_ids[0])
-    if session.movie is None and session.problem:
-        warn(session.problem)
     others = len(place.movie_ids) - 1
     more = f" The folder has {others} more." if others else ""
     tell(f"{session.movie_id}: to correct it, open Plugins > migradetect > Review and correct.{more}")
-    return result_layers(session, session.movie, session.calibration, on_error=warn)
+    layers = result_layers(session, on_error=warn)
+    for line in session.notes:
+        warn(line)
+    return layers

@@ -140,9 +140,7 @@ class Previewer:
 
     def _check(self, frame: int) -> None:
         if not 0 <= frame < self.movie.n_frames:
-            raise AxesError(
-                f"{self.movie.movie_id}: expected a frame from 0 to {self.movie.n_frames - 1}, got {frame}"
-            )
+            raise AxesError(f"{self.movie.movie_id}: expected a frame from 0 to {self.movie.n_frames - 1}, got {frame}")
 
     def _fit(self, params: Params) -> MovieModel:
         key = _model_key(params)
@@ -190,9 +188,7 @@ class Previewer:
         accepted = possible.loc[possible["score"] >= params.judge.min_score, _SPOT_COLUMNS]
         scores = np.sort(possible["score"].to_numpy(dtype=np.float64))[::-1]
         images = self._images(middle.index)
-        return FramePreview(
-            middle.index, images, middle.cells, found.fibers, accepted.reset_index(drop=True), scores
-        )
+        return FramePreview(middle.index, images, middle.cells, found.fibers, accepted.reset_index(drop=True), scores)
 
     def _images(self, frame: int) -> dict[str, NDArray[np.float32]]:
         return {role: self.movie.frame(frame, role) for role in self.movie.roles}
