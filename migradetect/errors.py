@@ -16,6 +16,7 @@ __all__ = [
     "AxesError",
     "CalibrationError",
     "CancelledError",
+    "EditError",
     "MigradetectError",
     "NoMoviesError",
     "OutputError",
@@ -57,6 +58,10 @@ class NoMoviesError(MigradetectError, FileNotFoundError):
 
 class OutputError(MigradetectError, OSError):
     """Results can't be written."""
+
+
+class EditError(MigradetectError, ValueError):
+    """A correction is not valid, or names what is not there."""
 
 
 class CancelledError(MigradetectError, RuntimeError):

@@ -296,7 +296,7 @@ def migrasome_tracks(migrasomes: pd.DataFrame, calibration: Calibration, mark: M
     """Records of the migrasomes; hidden at first, because what stands still leaves no trail. None without any."""
     if migrasomes.empty:
         return None
-    options = {"visible": False, "display_id": True}
+    options = {"visible": False}
     return _tracks(migrasomes, "migrasome_id", calibration, mark, "migrasome_tracks", "migrasome tracks", options)
 
 

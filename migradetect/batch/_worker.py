@@ -119,6 +119,8 @@ def _analyze(
     results.provenance.setdefault("calibration", dataclasses.asdict(movie.calibration))
     results.provenance |= identity | {
         "path": str(entry.path),
+        # a review looks at the images again, from whatever folder it is started in
+        "absolute_path": str(entry.path.absolute()),
         "versions": versions(),
         "warnings": told,
         "summary": row,

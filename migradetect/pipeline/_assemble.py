@@ -30,6 +30,8 @@ __all__ = [
     "draw_migrasomes",
     "make_tables",
     "nothing_to_see",
+    "recorded_migrasomes",
+    "recorded_traces",
 ]
 
 #: Fine detail below this share of the typical one: measurements in the frame would lie.
@@ -96,7 +98,7 @@ def make_tables(movie: Movie, found: Found, quality: Quality, timeline: Timeline
     cells = finish("cells", cells)
     fibers = second.fibers.drop(columns=["label", "cell_label", "attached_cell"])
     fibers = finish("fibers", timeline.renumber(fibers, "frame"))
-    migrasomes = finish("migrasomes", _migrasomes(found, timeline))
+    migrasomes = finish("migrasomes", recorded_migrasomes(found.migrasomes, second.drift_um, timeline))
     tracks = found.tracks
     if len(tracks) and not timeline.is_whole:
         size = migrasomes.groupby("migrasome_id").size()
@@ -109,7 +111,7 @@ def make_tables(movie: Movie, found: Found, quality: Quality, timeline: Timeline
         "fibers": fibers,
         "migrasomes": migrasomes,
         "candidates": finish("candidates", timeline.renumber(rejected, "frame_first", "frame_last")),
-        "site_traces": finish("site_traces", _traces(found, timeline)),
+        "site_traces": finish("site_traces", recorded_traces(found.traces, timeline)),
         "tracks": track_table,
         "cell_summary": finish("cell_summary", summarize_cells(cells, fibers, track_table, movie.calibration)),
     }
@@ -159,14 +161,17 @@ def describe_model(model: MovieModel) -> dict[str, Any]:
         "psf_fwhm_um": round(2.3548 * model.psf_sigma_um, 4),
         "psf_source": "measured on fibers" if model.is_psf_measured else "parameter or default",
         "noise": {role: asdict(noise) for role, noise in model.noise.items()},
+        # these and the noise are the model: with them a place can be measured later without a look at the whole movie
+        "psf_sigma_um": model.psf_sigma_um,
+        "background": model.background,
     }
 
 
-def _migrasomes(found: Found, timeline: Timeline) -> pd.DataFrame:
-    table = found.migrasomes
+def recorded_migrasomes(table: pd.DataFrame, drift_um: NDArray[np.float64], timeline: Timeline) -> pd.DataFrame:
+    """Rows of ``migrasomes`` in frames as recorded, with stage coordinates; `drift_um` is that of the usable frames."""
     if table.empty:
         return table
-    drift = found.second.drift_um[table["frame"].to_numpy(int)]
+    drift = drift_um[table["frame"].to_numpy(int)]
     table = table.assign(y_stage_um=table["y_um"] - drift[:, 0], x_stage_um=table["x_um"] - drift[:, 1])
     table = timeline.renumber(table.drop(columns=_INTERNAL), "frame")
     places = ["y_um", "x_um", "y_stage_um", "x_stage_um", "diameter_um"]
@@ -178,8 +183,8 @@ def _migrasomes(found: Found, timeline: Timeline) -> pd.DataFrame:
     return table
 
 
-def _traces(found: Found, timeline: Timeline) -> pd.DataFrame:
-    table = found.traces
+def recorded_traces(table: pd.DataFrame, timeline: Timeline) -> pd.DataFrame:
+    """Rows of ``site_traces`` in frames as recorded."""
     if table.empty:
         return table
     table = table.assign(is_covered=table["covering_cell"] > 0).drop(columns=_INTERNAL)

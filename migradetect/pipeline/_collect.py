@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +20,7 @@ from migradetect.pipeline._pass2 import Pass2, accepted_candidates
 from migradetect.pipeline._pass3 import CLEAR_UM
 from migradetect.results import LabelStack
 
-__all__ = ["Clock", "collect_sites"]
+__all__ = ["Clock", "Life", "collect_sites", "read_trace", "site_rows", "track_row"]
 
 Array = NDArray[np.float64]
 
@@ -48,7 +49,7 @@ class Clock:
 
 
 @dataclass(frozen=True)
-class _Life:
+class Life:
     """What one site's trace says."""
 
     existence: Existence
@@ -98,11 +99,11 @@ def collect_sites(
         trace = by_site[number].sort_values("frame").reset_index(drop=True)
         seen = (int(candidate.frame_first), int(candidate.frame_last))  # type: ignore[arg-type]
         score = float(candidate.score)  # type: ignore[arg-type]
-        life = _read_trace(movie, params, trace, seen, found[candidate.Index], clock)
+        life = read_trace(movie, params, trace, seen, found[candidate.Index], clock)
         births.append(life.existence.first)
-        rows = _rows(trace, life, attached, params)
+        rows = site_rows(trace, life, attached, params)
         parts.append(rows.assign(score=score, is_measured=rows["frame"].isin(found[candidate.Index])))
-        tracks.append(_track_row(movie, number, life, clock.time_min) | {"score": score})
+        tracks.append(track_row(movie, number, life, clock.time_min) | {"score": score})
     track_table, migrasomes = pd.DataFrame(tracks), pd.concat(parts, ignore_index=True)
     sites = track_table[["migrasome_id"]].assign(
         y_stage_um=accepted["y_stage_um"].to_numpy(),
@@ -117,29 +118,40 @@ def collect_sites(
     return track_table, migrasomes
 
 
-def _read_trace(
-    movie: Movie, params: Params, trace: pd.DataFrame, seen: tuple[int, int], found: set[int], clock: Clock
-) -> _Life:
+def read_trace(
+    movie: Movie,
+    params: Params,
+    trace: pd.DataFrame,
+    seen: tuple[int, int],
+    found: Set[int],
+    clock: Clock,
+    held: Existence | None = None,
+) -> Life:
+    """Existence, growth and location of one site.
+
+    Parameters
+    ----------
+    movie, params : Movie, Params
+        Of the frames that are used.
+    trace : pandas.DataFrame, T rows
+        From pass 3.
+    seen : tuple of int
+        First and last frame in which it was found.
+    found : set of int
+        All frames in which it was found.
+    clock : Clock
+        When each frame was taken.
+    held : Existence, optional
+        Taken as it is, instead of what the photometry says.
+
+    Returns
+    -------
+    Life
+    """
     single = movie.n_frames == 1
     # out of focus a bead is dimmer and wider than it is: such frames neither begin nor end it, nor tell its size
     sharp = ~clock.is_blurred[trace["frame"].to_numpy(int)]
-    existence = (
-        Existence(0, 0, "persist", 0)
-        if single
-        else find_existence(
-            Trace(
-                trace["amplitude"].where((trace["cell_um"] > CLEAR_UM) & sharp).to_numpy(float),
-                trace["amplitude_err"].to_numpy(float),
-                trace["covering_cell"].to_numpy(np.int64),
-                trace["is_in_field"].to_numpy(bool),
-                trace["covered"].to_numpy(float),
-                trace["covered_err"].to_numpy(float),
-            ),
-            *seen,
-            uptake_frames=_UPTAKE_MIN / movie.calibration.frame_interval_min,
-        )
-    )
-    existence = _keep_to_detections(existence, trace[sharp], seen, found)
+    existence = held or (Existence(0, 0, "persist", 0) if single else _exists(movie, trace, sharp, seen, found))
     alive = slice(existence.first, existence.last + 1)
     time = trace["frame"].to_numpy(float) if single else clock.time_min[trace["frame"].to_numpy(int)]
     diameter, spread = trace["diameter_um"].to_numpy(float).copy(), trace["diameter_err_um"].to_numpy(float)
@@ -155,10 +167,28 @@ def _read_trace(
     ]
     near_fiber = early["fiber_um"] <= params.assign.fiber_reach_um + early["diameter_um"].fillna(0.5) / 2
     location = location_from_arms(int(trace["n_arms"].iloc[0]), bool(near_fiber.any()))
-    return _Life(existence, fit, value, error, location)
+    return Life(existence, fit, value, error, location)
 
 
-def _keep_to_detections(existence: Existence, trace: pd.DataFrame, seen: tuple[int, int], found: set[int]) -> Existence:
+def _exists(
+    movie: Movie, trace: pd.DataFrame, sharp: NDArray[np.bool_], seen: tuple[int, int], found: Set[int]
+) -> Existence:
+    existence = find_existence(
+        Trace(
+            trace["amplitude"].where((trace["cell_um"] > CLEAR_UM) & sharp).to_numpy(float),
+            trace["amplitude_err"].to_numpy(float),
+            trace["covering_cell"].to_numpy(np.int64),
+            trace["is_in_field"].to_numpy(bool),
+            trace["covered"].to_numpy(float),
+            trace["covered_err"].to_numpy(float),
+        ),
+        *seen,
+        uptake_frames=_UPTAKE_MIN / movie.calibration.frame_interval_min,
+    )
+    return _keep_to_detections(existence, trace[sharp], seen, found)
+
+
+def _keep_to_detections(existence: Existence, trace: pd.DataFrame, seen: tuple[int, int], found: Set[int]) -> Existence:
     """Undo an extension over frames in which hardly any spot was found: a bare fiber holds some signal everywhere."""
     life = trace[trace["frame"].between(existence.first, existence.last) & (trace["covering_cell"] == 0)]
     if life["frame"].isin(found).mean() >= _LEAST_FOUND:
@@ -200,7 +230,7 @@ def _smooth_diameter(
     return value, error
 
 
-def _rows(trace: pd.DataFrame, life: _Life, attached: frozenset[tuple[int, int]], params: Params) -> pd.DataFrame:
+def site_rows(trace: pd.DataFrame, life: Life, attached: frozenset[tuple[int, int]], params: Params) -> pd.DataFrame:
     """Rows of ``migrasomes``: the frames in which it exists."""
     alive = slice(life.existence.first, life.existence.last + 1)
     rows = trace.iloc[alive].copy()
@@ -217,7 +247,7 @@ def _rows(trace: pd.DataFrame, life: _Life, attached: frozenset[tuple[int, int]]
     return rows
 
 
-def _track_row(movie: Movie, number: int, life: _Life, time_min: Array) -> dict[str, object]:
+def track_row(movie: Movie, number: int, life: Life, time_min: Array) -> dict[str, object]:
     existence, fit = life.existence, life.fit
     single = movie.n_frames == 1
     left, right = existence.first == 0, existence.last >= movie.n_frames - 1

@@ -40,6 +40,7 @@ __all__ = [
     "fit_movie_model",
     "outside_bodies",
     "prepare_frame",
+    "wide_background",
 ]
 
 Image = NDArray[np.float32]
@@ -201,7 +202,7 @@ def prepare_frame(movie: Movie, index: int, params: Params, model: MovieModel, b
     body = np.zeros(movie.shape_yx, np.float32)
     above = {}
     for role in movie.roles:
-        background = _wide_background(raw[role], sigma[role], wide_px)
+        background = wide_background(raw[role], sigma[role], wide_px)
         above[role] = raw[role] - background
         if role in model.roles:
             body += above[role] / model.empty_sigma[role]
@@ -248,7 +249,7 @@ def _colour(channels: dict[str, Image]) -> NDArray[np.float16] | None:
     return np.log(tspan4 / wga).astype(np.float16)
 
 
-def _wide_background(image: Image, sigma: Image, scale_px: float) -> Image:
+def wide_background(image: Image, sigma: Image, scale_px: float) -> Image:
     """Background under the cells: a smooth surface through the lower part of the field."""
     factor = max(1, round(scale_px / 8))
     shape = (max(1, image.shape[0] // factor), max(1, image.shape[1] // factor))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -12,10 +13,23 @@ from migradetect.assign import TRAIL_WINDOW_MIN, choose_parents, pair_features, 
 from migradetect.calibration import Calibration
 from migradetect.fibers import branch_paths
 from migradetect.params import AssignParams
-from migradetect.results import LabelStack
 from migradetect.trails import FiberBranches, trail_costs
 
-__all__ = ["find_parents", "parent_pairs"]
+__all__ = ["find_parents", "parent_pairs", "trace_branches"]
+
+#: Traced fibers of a frame.
+Branches = Callable[[int], FiberBranches]
+
+
+class Planes(Protocol):
+    """Label planes by frame, such as a :class:`~migradetect.results.LabelStack`."""
+
+    def __len__(self) -> int:
+        """Number of frames."""
+
+    def __getitem__(self, frame: int, /) -> NDArray[Any]:
+        """Plane of a frame, shape (Y, X)."""
+
 
 #: The first frames tell most about fibers that were laid before the movie: all of them are traced for this long, min.
 _FIRST_MIN = 16.0
@@ -29,16 +43,17 @@ def find_parents(
     sites: pd.DataFrame,
     traces: pd.DataFrame,
     cells: pd.DataFrame,
-    planes: tuple[LabelStack, LabelStack],
+    planes: tuple[Planes, Planes],
     drift_um: NDArray[np.float64],
     calibration: Calibration,
     params: AssignParams,
+    branches: Branches | None = None,
 ) -> pd.DataFrame:
     """Parent cell of each site.
 
     Parameters
     ----------
-    sites, traces, cells, planes, drift_um, calibration
+    sites, traces, cells, planes, drift_um, calibration, branches
         As in :func:`parent_pairs`.
     params : AssignParams
         Method and limits.
@@ -48,16 +63,17 @@ def find_parents(
     pandas.DataFrame
         Indexed by migrasome_id: cell_id, confidence; without those whose parent can't be told.
     """
-    return choose_parents(parent_pairs(sites, traces, cells, planes, drift_um, calibration), params)
+    return choose_parents(parent_pairs(sites, traces, cells, planes, drift_um, calibration, branches), params)
 
 
 def parent_pairs(
     sites: pd.DataFrame,
     traces: pd.DataFrame,
     cells: pd.DataFrame,
-    planes: tuple[LabelStack, LabelStack],
+    planes: tuple[Planes, Planes],
     drift_um: NDArray[np.float64],
     calibration: Calibration,
+    branches: Branches | None = None,
 ) -> pd.DataFrame:
     """Evidence of each pair of a site and a cell.
 
@@ -75,6 +91,8 @@ def parent_pairs(
         Stage drift, y and x.
     calibration : Calibration
         Pixel size and interval.
+    branches : callable, optional
+        Gives the traced fibers of a frame where they are known already; by default they are traced in `planes`.
 
     Returns
     -------
@@ -82,6 +100,7 @@ def parent_pairs(
         See :func:`migradetect.assign.pair_features`.
     """
     interval = calibration.frame_interval_min
+    branches = branches or (lambda frame: trace_branches(planes, frame, calibration))
     cells = rear_directions(cells, interval)
     traced, trails = [], []
     window = TRAIL_WINDOW_MIN / interval if np.isfinite(interval) else 0.0
@@ -90,9 +109,8 @@ def parent_pairs(
         if here.empty:
             continue
         traced.append(frame)
-        paths = branch_paths(planes[1][frame].astype(np.int32), calibration)
         found = trail_costs(
-            FiberBranches.from_paths(paths, planes[0][frame].astype(np.int32), calibration),
+            branches(frame),
             cells.loc[cells["frame"] == frame, ["cell_id", "y_um", "x_um", "rear_y", "rear_x"]],
             here["y_stage_um"].to_numpy(float) + drift_um[frame, 0],
             here["x_stage_um"].to_numpy(float) + drift_um[frame, 1],
@@ -103,6 +121,12 @@ def parent_pairs(
     columns = {"migrasome_id": np.int64, "cell_id": np.int64, "cost_um": np.float64, "frame": np.int64}
     table = pd.concat(trails) if trails else pd.DataFrame(columns=list(columns))
     return pair_features(sites, traces, table.astype(columns), np.array(traced, np.int64), cells, interval)
+
+
+def trace_branches(planes: tuple[Planes, Planes], frame: int, calibration: Calibration) -> FiberBranches:
+    """Fibers of a frame as branches that lead on to each other."""
+    paths = branch_paths(planes[1][frame].astype(np.int32), calibration)
+    return FiberBranches.from_paths(paths, planes[0][frame].astype(np.int32), calibration)
 
 
 def _traced_frames(n_frames: int, interval_min: float) -> Iterator[int]:

@@ -18,7 +18,7 @@ from migradetect.pipeline._pass1 import Pass1
 from migradetect.pipeline._pass2 import Pass2, accepted_candidates
 from migradetect.results import LabelStack
 
-__all__ = ["CLEAR_UM", "accepted_sites", "relabel", "run_pass3"]
+__all__ = ["CLEAR_UM", "accepted_sites", "relabel", "run_pass3", "site_images"]
 
 #: Closer to a body its blurred edge reaches into the profile, um.
 CLEAR_UM = 0.6
@@ -94,6 +94,38 @@ def run_pass3(
     return traces, cell_planes, fiber_planes
 
 
+def site_images(
+    images: dict[str, NDArray[np.float32]], model: MovieModel
+) -> tuple[NDArray[np.float32], NDArray[np.float32], dict[str, tuple[NDArray[np.float32], NDArray[np.float32]]]]:
+    """What :func:`~migradetect.photometry.measure_sites` reads, from a frame or a part of it.
+
+    Parameters
+    ----------
+    images : dict of str to ndarray, shape (Y, X)
+        Recorded counts by role.
+    model : MovieModel
+        Noise and background of the movie.
+
+    Returns
+    -------
+    signal, variance : ndarray, shape (Y, X)
+        Sum of the channels over the noise of an empty pixel, and its variance.
+    channels : dict of str to (ndarray, ndarray)
+        Counts and their variance by role.
+    """
+    shape = next(iter(images.values())).shape
+    signal, variance = np.zeros(shape, np.float32), np.zeros(shape, np.float32)
+    channels = {}
+    for role, recorded in images.items():
+        sigma = model.noise[role].sigma(recorded)
+        image = remove_hot_pixels(recorded, sigma)
+        channels[role] = (image, (sigma**2).astype(np.float32))
+        if role in model.roles:
+            signal += (image - model.background[role]) / model.empty_sigma[role]
+            variance += (sigma / model.empty_sigma[role]) ** 2
+    return signal, variance, channels
+
+
 def _one_frame(
     movie: Movie,
     t: int,
@@ -106,17 +138,7 @@ def _one_frame(
 ) -> pd.DataFrame:
     calibration = movie.calibration
     weight = outside_bodies(cells, calibration)
-    signal = np.zeros(movie.shape_yx, np.float32)
-    variance = np.zeros(movie.shape_yx, np.float32)
-    channels = {}
-    for role in movie.roles:
-        image = movie.frame(t, role)
-        sigma = model.noise[role].sigma(image)
-        image = remove_hot_pixels(image, sigma)
-        channels[role] = (image, (sigma**2).astype(np.float32))
-        if role in model.roles:
-            signal += (image - model.background[role]) / model.empty_sigma[role]
-            variance += (sigma / model.empty_sigma[role]) ** 2
+    signal, variance, channels = site_images({role: movie.frame(t, role) for role in movie.roles}, model)
     out = measure_sites(sites, signal, variance, weight, channels, drift_um, calibration, model.library)
     y, x = calibration.px(out["y_um"].to_numpy()), calibration.px(out["x_um"].to_numpy())
     gap, cell = nearest_label(cells, y, x)

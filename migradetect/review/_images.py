@@ -1,0 +1,351 @@
+"""The recording again, read around one place only: forced photometry for sites that a correction makes or moves."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from migradetect.assign import ArmReader
+from migradetect.errors import MigradetectError
+from migradetect.filters import NoiseModel
+from migradetect.frame_quality import fill_gaps
+from migradetect.io import InputOptions, MovieEntry, find_movies, open_movie
+from migradetect.movie import DETECTION_ROLES, Movie
+from migradetect.photometry import Sites, measure_covered, measure_sites, settle_shape
+from migradetect.pipeline.sites import CLEAR_UM, MovieModel, fit_movie_model, outside_bodies, site_images
+from migradetect.profiles import N_SHAPES, ProfileLibrary
+from migradetect.review._base import Base
+
+__all__ = ["Recording"]
+
+Image = NDArray[np.float32]
+
+
+class Recording:
+    """The movie that the results were made of, opened when it is first needed.
+
+    Parameters
+    ----------
+    base : Base
+        Automatic results; they say where it is.
+    movie : Movie, optional
+        The movie, where it is at hand.
+    """
+
+    def __init__(self, base: Base, movie: Movie | None = None) -> None:
+        self._base = base
+        self._given = movie
+        #: Why it can't be read; None where it can, or nobody has looked yet.
+        self.problem: str | None = None
+
+    @cached_property
+    def movie(self) -> Movie | None:
+        """The movie as recorded; None where it can't be opened."""
+        try:
+            movie = self._given if self._given is not None else _open(self._base)
+            _compare(movie, self._base)
+        except MigradetectError as error:
+            self.problem = f"the images can't be read, so signals of new places are null: {error}"
+            return None
+        return movie
+
+    @cached_property
+    def model(self) -> MovieModel | None:
+        """Noise and PSF, as measured when the movie was analysed."""
+        movie = self.movie
+        if movie is None:
+            return None
+        known = self._base.results.provenance
+        if not {"noise", "background", "psf_sigma_um"} <= known.keys():  # results of an earlier version
+            numbers = tuple(int(number) for number in self._base.timeline.numbers)
+            return fit_movie_model(
+                replace(movie, n_frames=len(numbers), source=_Some(movie, numbers)), self._base.params
+            )
+        noise = {role: NoiseModel(**values) for role, values in known["noise"].items()}
+        level = {role: float(value) for role, value in known["background"].items()}
+        sigma = {
+            role: float(np.sqrt(one.variance(np.full((1, 1), level[role], np.float32))[0, 0]))
+            for role, one in noise.items()
+        }
+        psf = float(known["psf_sigma_um"])
+        library = ProfileLibrary.build(self._base.calibration.pixel_size_um, psf)
+        roles = tuple(role for role in movie.roles if role in DETECTION_ROLES)
+        return MovieModel(roles, noise, sigma, level, psf, True, library)
+
+    def plane(self, frame: int, role: str) -> NDArray[Any] | None:
+        """Plane as recorded, shape (Y, X); None where the images can't be read."""
+        movie = self.movie
+        if movie is None:
+            return None
+        try:
+            return np.asarray(movie.source.read(frame, movie.roles.index(role)))
+        except (MigradetectError, OSError) as error:
+            self.problem = f"the images can't be read, so signals of new places are null: {error}"
+            self.__dict__["movie"] = None
+            return None
+
+    def measure(
+        self,
+        places_um: NDArray[np.float64],
+        frames: NDArray[np.int64],
+        diameter_um: float,
+        cells: dict[int, NDArray[Any]],
+        first_seen: int | None,
+        shape: int | None = None,
+    ) -> pd.DataFrame | None:
+        """Photometry at one place of the dish in many frames.
+
+        The surroundings of the place in all frames are put side by side in one picture, so that everything is read in
+        one go.
+
+        Parameters
+        ----------
+        places_um : ndarray, shape (K, 2)
+            y, x in each of the frames as recorded.
+        frames : ndarray of int, shape (K,)
+            Frames as recorded.
+        diameter_um : float
+            Typical full-grown diameter.
+        cells : dict of int to ndarray
+            Cell bodies by frame.
+        first_seen : int, optional
+            Frame in which it was first seen, for the arms of fiber around it.
+        shape : int, optional
+            Index of the profile shape; by default the one that fits best.
+
+        Returns
+        -------
+        pandas.DataFrame or None
+            K rows in the order of the frames, as of pass 3: is_in_field, amplitude, amplitude_err, snr, diameter_um,
+            diameter_err_um, <role>_signal, <role>_err, covered, covered_err, n_arms. None without images.
+        """
+        model = self.model
+        if model is None or self.movie is None:
+            return None
+        tiles = _Tiles(self._base, places_um, diameter_um)
+        images = {}
+        for role in self.movie.roles:
+            planes = [self.plane(int(frame), role) for frame in frames]
+            if any(plane is None for plane in planes):
+                return None
+            images[role] = tiles.join([_numbers(plane) for plane in planes if plane is not None])
+        bodies = tiles.join([cells[int(frame)] for frame in frames]).astype(np.int32)
+        signal, variance, channels = site_images(images, model)
+        weight = outside_bodies(bodies, self._base.calibration) * tiles.in_image
+        site = self._site(tiles, diameter_um, shape)
+        calibration = self._base.calibration
+
+        def read(sites: Sites) -> pd.DataFrame:
+            return measure_sites(sites, signal, variance, weight, channels, (0.0, 0.0), calibration, model.library)
+
+        out = read(site)
+        if shape is None:
+            out, site = _best_shape(out, site, read)
+        out["is_in_field"] = tiles.is_inside
+        out["covered"], out["covered_err"] = np.nan, np.nan
+        covered = np.flatnonzero(tiles.is_inside & (tiles.gap_um(bodies) <= CLEAR_UM))
+        if covered.size:
+            through = measure_covered(site, covered, signal, variance, bodies, (0.0, 0.0), calibration, model.library)
+            out.loc[covered, "covered"], out.loc[covered, "covered_err"] = through
+        out["n_arms"] = (
+            -1 if first_seen is None else tiles.count_arms(signal, variance, weight, frames, diameter_um, first_seen)
+        )
+        out["migrasome_id"] = 1
+        out["shape"] = site.shape[0]
+        return settle_shape(out)
+
+    def _site(self, tiles: _Tiles, diameter_um: float, shape: int | None) -> Sites:
+        k = tiles.centre_um.shape[0]
+        return Sites(
+            np.arange(1, k + 1, dtype=np.int64),
+            tiles.centre_um[:, 0],
+            tiles.centre_um[:, 1],
+            np.full(k, diameter_um),
+            np.full(k, shape or 0, np.int64),
+        )
+
+
+def _best_shape(out: pd.DataFrame, site: Sites, read: Any) -> tuple[pd.DataFrame, Sites]:
+    """Reading with the profile that fits best over all frames."""
+    misfit = [out.loc[out["snr"] > 6, f"chi2_{k}"].median() for k in range(N_SHAPES)]
+    best = int(np.nanargmin(misfit)) if np.isfinite(misfit).any() else 0
+    if best == int(site.shape[0]):
+        return out, site
+    site = replace(site, shape=np.full(site.shape.size, best, np.int64))
+    return read(site), site
+
+
+class _Tiles:
+    """Equal squares around a place, one for each frame, side by side in one picture."""
+
+    def __init__(self, base: Base, places_um: NDArray[np.float64], diameter_um: float) -> None:
+        self._base = base
+        calibration = base.calibration
+        self._place_px = np.asarray(calibration.px(places_um), float)
+        # what is read beside a covered site lies furthest out
+        reach_um = max(diameter_um + 1.0 + diameter_um * 0.8 + 0.6, diameter_um / 2 + 1.5) + 0.5
+        self._half = math.ceil(float(calibration.px(reach_um))) + 3
+        self.size = 2 * self._half + 1
+        k = len(self._place_px)
+        self._columns = max(1, math.ceil(math.sqrt(k)))
+        self._rows = max(1, math.ceil(k / self._columns))
+        height, width = base.shape_yx
+        self.is_inside = (
+            (self._place_px >= 0).all(axis=1)
+            & (self._place_px[:, 0] <= height - 1)
+            & (self._place_px[:, 1] <= width - 1)
+        )
+        clipped = np.clip(np.nan_to_num(self._place_px), -1e6, 1e6)
+        self._corner = np.rint(clipped).astype(np.int64) - self._half
+        index = np.arange(k)
+        self._tile = np.stack([index // self._columns, index % self._columns], axis=1) * self.size
+        self.centre_um = np.asarray(calibration.um(clipped - self._corner + self._tile), float)
+
+    def _box(self, k: int) -> tuple[tuple[slice, slice], tuple[slice, slice]] | None:
+        """Where tile k lies in the frame, and in the picture; None where it is out of the frame."""
+        low = np.maximum(self._corner[k], 0)
+        high = np.minimum(self._corner[k] + self.size, self._base.shape_yx)
+        if (high <= low).any():
+            return None
+        start = self._tile[k] + low - self._corner[k]
+        stop = start + high - low
+        return (
+            (slice(low[0], high[0]), slice(low[1], high[1])),
+            (slice(start[0], stop[0]), slice(start[1], stop[1])),
+        )
+
+    def join(self, planes: list[NDArray[Any]]) -> Image:
+        """One picture of the surroundings in all frames."""
+        out = np.zeros((self._rows * self.size, self._columns * self.size), np.float32)
+        for k, plane in enumerate(planes):
+            box = self._box(k)
+            if box is None:
+                continue
+            part = plane[box[0]].astype(np.float32)
+            tile = out[self._tile[k][0] :, self._tile[k][1] :][: self.size, : self.size]
+            # beyond the edge of the image the filters of single pixels see what is nearest
+            before = np.maximum(-self._corner[k], 0)
+            after = np.array(tile.shape) - before - part.shape
+            tile[:] = np.pad(part, [(before[0], after[0]), (before[1], after[1])], mode="edge")
+        return out
+
+    @cached_property
+    def in_image(self) -> Image:
+        """1 in the image, 0 beyond its edge."""
+        out = np.zeros((self._rows * self.size, self._columns * self.size), np.float32)
+        for k in range(len(self._corner)):
+            box = self._box(k)
+            if box is not None:
+                out[box[1]] = 1
+        return out
+
+    def gap_um(self, bodies: NDArray[np.int32]) -> NDArray[np.float64]:
+        """Distance to the nearest body in each tile; inf where there is none in it."""
+        from migradetect.filters import nearest_label
+
+        out = np.full(len(self._corner), np.inf)
+        for k, (row, column) in enumerate(self._tile):
+            tile = bodies[row : row + self.size, column : column + self.size]
+            place = self._place_px[k] - self._corner[k]
+            out[k] = self._base.calibration.um(float(nearest_label(tile, place[:1], place[1:])[0][0]))
+        return out
+
+    def count_arms(
+        self,
+        signal: Image,
+        variance: Image,
+        weight: Image,
+        frames: NDArray[np.int64],
+        diameter_um: float,
+        first_seen: int,
+    ) -> int:
+        """Arms of fiber at the place around birth."""
+        calibration = self._base.calibration
+        stage = self.centre_um[0]
+        numbers = [self._base.to_usable(int(frame)) for frame in frames]
+        seen = np.array([self._base.to_usable(first_seen)])
+        arms = ArmReader(stage[:1], stage[1:], np.array([diameter_um]), seen, calibration)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            snr = np.where(variance > 0, signal / np.sqrt(variance), 0).astype(np.float32)
+        for k, number in enumerate(numbers):
+            box = self._box(k)
+            if box is None:
+                continue
+            corner = np.array([box[1][0].start, box[1][1].start])
+            shift = self.centre_um[k] - calibration.um(corner.astype(float)) - stage
+            arms.read(number, snr[box[1]], weight[box[1]], (float(shift[0]), float(shift[1])))
+        return int(arms.count()[0])
+
+
+class _Some:
+    """Some frames of a movie."""
+
+    def __init__(self, movie: Movie, numbers: tuple[int, ...]) -> None:
+        self._movie, self._numbers = movie, numbers
+
+    def read(self, frame: int, channel: int) -> NDArray[Any]:
+        """Plane, shape (Y, X)."""
+        return _numbers(self._movie.source.read(self._numbers[frame], channel))
+
+
+def _numbers(plane: NDArray[Any]) -> NDArray[Any]:
+    """Without holes, as the passes saw it."""
+    return fill_gaps(plane.astype(np.float32)) if np.issubdtype(plane.dtype, np.floating) else plane
+
+
+def _open(base: Base) -> Movie:
+    known = base.results.provenance
+    source = known.get("input") or {}
+    given = {key: value for key, value in (known.get("options") or {}).items() if value is not None}
+    if isinstance(given.get("channels"), list):
+        given["channels"] = tuple(given["channels"])
+    options = InputOptions(**{key: given[key] for key in given if key in InputOptions.__slots__})
+    # calibrations were settled when the movie was analysed
+    options = replace(
+        options, pixel_size_um=base.calibration.pixel_size_um, frame_interval_s=base.calibration.frame_interval_s
+    )
+    names = [known.get("absolute_path"), source.get("path"), known.get("path")]
+    path = next((path for path in _places(base, names) if path.exists()), None)
+    if path is None:
+        shown = next((name for name in names if name), "no path in movie.json")
+        from migradetect.errors import ReadError
+
+        raise ReadError(f"{shown}: expected the movie, got nothing there; put it back to measure new places")
+    return open_movie(_entry(path, options, source, base.movie_id))
+
+
+def _places(base: Base, names: list[str | None]) -> list[Path]:
+    found = [Path(name) for name in names if name]
+    # results that were moved together with the movies
+    nearby = [parent / path for path in found if not path.is_absolute() for parent in base.folder.resolve().parents[:3]]
+    return found + nearby
+
+
+def _entry(path: Path, options: InputOptions, source: dict[str, Any], movie_id: str) -> MovieEntry | Path:
+    entries = find_movies([path], options)
+    files = set(source.get("files") or ())
+    fits = [
+        entry
+        for entry in entries
+        if entry.position == source.get("position") and {file.name for file in entry.files} == files
+    ]
+    named = [entry for entry in fits or entries if entry.movie_id == movie_id]
+    chosen = named or fits or list(entries)
+    return chosen[0] if chosen else path
+
+
+def _compare(movie: Movie, base: Base) -> None:
+    from migradetect.errors import ReadError
+
+    if movie.n_frames != base.n_frames or movie.shape_yx != base.shape_yx:
+        raise ReadError(
+            f"{movie.provenance.get('path', movie.movie_id)}: expected {base.n_frames} frames of {base.shape_yx}, got "
+            f"{movie.n_frames} of {movie.shape_yx}; this is another recording"
+        )
