@@ -18,6 +18,8 @@ __all__ = [
     "can_pick",
     "canvas_picture",
     "default_keys",
+    "normal_key",
+    "overlays_shown",
     "replace_points",
     "replace_tracks",
     "set_label_colours",
@@ -152,3 +154,15 @@ def set_label_colours(layer: Any, colours: dict[int | None, Any]) -> None:
     from napari.utils.colormaps import DirectLabelColormap
 
     layer.colormap = DirectLabelColormap(color_dict=colours)
+
+
+@contextlib.contextmanager
+def overlays_shown(viewer: ViewerModel, scale_bar: bool, time: bool) -> Iterator[None]:
+    """Scale bar and time shown or hidden for as long as pictures are taken."""
+    bar, text = _overlays(viewer)
+    before = bar.visible, text.visible
+    bar.visible, text.visible = scale_bar, time and bool(text.text)
+    try:
+        yield
+    finally:
+        bar.visible, text.visible = before

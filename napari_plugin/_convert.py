@@ -310,11 +310,11 @@ def _tracks(
     options: dict[str, Any],
 ) -> LayerTuple:
     data = tracks_table(table, column, calibration)
-    # a number per row: napari refuses text here
+    # a number per row: napari refuses text here; colour by the id of the track, which is the id of the object
     features = pd.DataFrame({column: data[:, 0], "frame": data[:, 1]})
     looks = {"tail_width": 2, "tail_length": 30, "head_length": 0, "colormap": "turbo", "blending": "translucent"}
     common = _common(calibration, role, mark, name)
-    return data, common | looks | {"features": features, "color_by": column} | options, "tracks"
+    return data, common | looks | {"features": features, "color_by": "track_id"} | options, "tracks"
 
 
 def label_colours(ids: NDArray[Any]) -> dict[int | None, Any]:

@@ -137,6 +137,8 @@ class LabelPlanes(PlaneStack):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.painted: dict[int, NDArray[Any]] = {}
+        #: Called after each write.
+        self.on_write: Callable[[], None] | None = None
 
     def plane(self, frame: int) -> NDArray[Any]:
         """Plane of one frame as painted, shape (Y, X)."""
@@ -157,15 +159,27 @@ class LabelPlanes(PlaneStack):
             self.painted.pop(int(frame), None)
         super().forget(frames)
 
+    def __getitem__(self, key: Any) -> NDArray[Any]:
+        # napari paints on the slice that it is handed
+        return np.array(super().__getitem__(key))
+
     def __setitem__(self, key: Any, value: Any) -> None:
         first, *rest = key if isinstance(key, tuple) else (key,)
-        frames = np.unique(np.atleast_1d(np.arange(self.shape[0])[first]))
-        for frame in frames:
-            plane = self.painted.setdefault(int(frame), np.array(super().plane(int(frame))))
-            if np.ndim(first) == 0 or isinstance(first, slice):
-                part = value[int(frame)] if isinstance(first, slice) and np.ndim(value) == 3 else value
-                plane[tuple(rest) or ...] = part
-            else:
-                here = np.asarray(first) == frame
+        frames = np.atleast_1d(np.arange(self.shape[0])[first])
+        if isinstance(first, slice) or np.ndim(first) == 0:
+            for k, frame in enumerate(frames):
+                has_time = isinstance(first, slice) and np.ndim(value) == 3
+                self._paintable(int(frame))[tuple(rest) or ...] = value[k] if has_time else value
+        else:
+            for frame in np.unique(frames):
+                # point-wise, as strokes of a brush may come
+                here = frames == frame
                 where = tuple(np.broadcast_to(part, here.shape)[here] for part in rest)
-                plane[where] = np.broadcast_to(value, here.shape)[here]
+                self._paintable(int(frame))[where] = np.broadcast_to(value, here.shape)[here]
+        if self.on_write is not None:
+            self.on_write()
+
+    def _paintable(self, frame: int) -> NDArray[Any]:
+        if frame not in self.painted:
+            self.painted[frame] = np.array(super().plane(frame))
+        return self.painted[frame]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from psygnal import Signal
 
+from migradetect.errors import MigradetectError
 from migradetect_napari import _compat as compat
 from migradetect_napari import _convert as convert
 from migradetect_napari._open import points_of, result_layers
@@ -73,6 +74,7 @@ class Scene:
         self.colour_by = "status"
         self.min_candidate_score = 0.05
         self._is_showing = False
+        self._is_stroke = False
         self._add_layers()
         viewer.mouse_drag_callbacks.append(self._on_click)
         viewer.dims.events.current_step.connect(self._on_step)
@@ -99,7 +101,9 @@ class Scene:
         cells, fibers = self.layer("cells"), self.layer("fibers")
         if cells is not None:
             cells.contour = 2
-            cells.events.paint.connect(self._on_paint)
+            # first, so that it is known of a stroke before anything is painted
+            cells.mouse_drag_callbacks.insert(0, self._on_stroke)
+            cells.data.on_write = self._on_write
             self._colour_cells()
         if fibers is not None:
             fibers.editable = False
@@ -163,11 +167,22 @@ class Scene:
         if self.viewer.dims.ndim == 3:
             self.viewer.dims.set_point(0, frame * self._interval)
 
+    @property
+    def now_min(self) -> float:
+        """Time of the frame that is shown, as in the tables; NaN for a single frame."""
+        return self.frame * self.session.base.calibration.frame_interval_min + self.session.base.offset_min
+
+    def go_to_minute(self, minute: float) -> None:
+        """Show the frame of a time, as in the tables."""
+        interval = self.session.base.calibration.frame_interval_min
+        if np.isfinite(interval):
+            frame = round((minute - self.session.base.offset_min) / interval)
+            self.go_to_frame(int(np.clip(frame, 0, self.session.base.n_frames - 1)))
+
     def _on_step(self, event: Any = None) -> None:
-        minutes = self.frame * self.session.base.calibration.frame_interval_min
         text = f"frame {self.frame}"
-        if np.isfinite(minutes):
-            hours, rest = divmod(round(minutes + self.session.base.offset_min), 60)
+        if np.isfinite(self.now_min):
+            hours, rest = divmod(round(self.now_min), 60)
             text = f"{hours:d}:{rest:02d} h   ({text})"
         compat.show_time(self.viewer, text)
         self._highlight()
@@ -320,15 +335,15 @@ class Scene:
         return change
 
     def _after(self, change: Any) -> None:
-        self.refresh(change.frames if change.planes else (), cells=bool(change.cell_ids))
+        self.refresh(dict.fromkeys(change.planes, change.frames), cells=bool(change.cell_ids))
         new = [number for kind, number in change.created if kind == "migrasome"]
         if new and change.kind != "undo":
             self.selection = Selection("migrasome", new[-1])
         self._highlight()
         self.changed.emit(change)
 
-    def refresh(self, frames: Any = (), *, cells: bool = True) -> None:
-        """Show the reviewed state in the layers."""
+    def refresh(self, planes: Mapping[str, Iterable[int]] | None = None, *, cells: bool = True) -> None:
+        """Show the reviewed state in the layers; `planes` are the frames whose labels are others now, by name."""
         calibration, tables = self.session.base.calibration, self.session.tables
         points = self.layer("migrasomes")
         if points is not None:
@@ -337,9 +352,9 @@ class Scene:
         if shown is not None:
             made = convert.candidate_points(self.candidates, tables["frames"], calibration, shown.metadata[convert.KEY])
             compat.replace_points(shown, *made[:2])
-        for name in ("cells", "fibers"):
+        for name, frames in (planes or {}).items():
             layer = self.layer(name)
-            if layer is not None and len(frames):
+            if layer is not None and name in ("cells", "fibers"):
                 layer.data.forget(frames)
                 layer.refresh()
         self._refresh_tracks("migrasome_tracks", convert.migrasome_tracks, tables["migrasomes"])
@@ -369,23 +384,36 @@ class Scene:
         self.refresh(cells=False)
         self.changed.emit(None)
 
-    def _on_paint(self, event: Any) -> None:
-        """A stroke on the outlines of cells is a correction."""
+    def _on_stroke(self, layer: Any, event: Any) -> Iterator[None]:
+        """A stroke of the brush is one correction, however often the mouse moves."""
+        self._is_stroke = True
+        yield
+        while event.type == "mouse_move":
+            yield
+        self._is_stroke = False
+        self._take_paint()
+
+    def _on_write(self) -> None:
+        # outside of strokes: fill, polygon, and napari's own undo of paint
+        if not self._is_stroke:
+            self._take_paint()
+
+    def _take_paint(self) -> None:
+        """What was painted on the outlines of cells becomes a correction."""
         from migradetect.review.edits import PaintCells
 
         layer = self.layer("cells")
-        for frame in sorted(layer.data.painted):
+        for frame in [] if layer is None else sorted(layer.data.painted):
             edit = PaintCells.between(frame, layer.data.original(frame), layer.data.painted[frame])
             try:
-                if edit is None:
-                    layer.data.drop_paint(frame)
-                else:
+                if edit is not None:
                     self.do(edit)
-            except Exception:
+            except MigradetectError as error:
+                _warn(str(error))
+            finally:
                 # what was not taken must not look as if it were
-                layer.data.drop_paint(frame)
+                layer.data.forget([frame])
                 layer.refresh()
-                raise
 
 
 def _warn(text: str) -> None:

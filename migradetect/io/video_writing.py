@@ -11,9 +11,10 @@ import tifffile
 from numpy.typing import NDArray
 
 from migradetect.errors import OutputError
+from migradetect.io.atomic import atomic_write_bytes
 from migradetect.io.movie_writing import part_file
 
-__all__ = ["FILM_SUFFIXES", "write_film"]
+__all__ = ["FILM_SUFFIXES", "write_film", "write_picture"]
 
 #: What a film may be called.
 FILM_SUFFIXES = (".mp4", ".gif", ".tif", ".tiff")
@@ -123,3 +124,15 @@ def _write_gif(part: Path, pictures: Iterator[NDArray[np.uint8]], rate: float) -
     duration_ms = max(20, round(1000 / rate))
     with part.open("wb") as file:
         first.save(file, format="GIF", save_all=True, append_images=frames, duration=duration_ms, loop=0)
+
+
+def write_picture(path: str | Path, picture: NDArray[np.uint8]) -> Path:
+    """Write a picture of shape (H, W, 3) as PNG; the file is complete or not there."""
+    from io import BytesIO
+
+    from PIL import Image
+
+    buffer = BytesIO()
+    Image.fromarray(np.ascontiguousarray(picture)).save(buffer, format="PNG")
+    atomic_write_bytes(path, buffer.getvalue())
+    return Path(path)
