@@ -5,6 +5,7 @@ from __future__ import annotations
 import qtpy.QtCore  # noqa: F401 (first: matplotlib takes the binding that is there)
 from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
 from matplotlib.figure import Figure
+from qtpy.QtCore import QSize
 
 __all__ = ["Canvas"]
 
@@ -22,3 +23,7 @@ class Canvas(FigureCanvasQTAgg):
         super().__init__(Figure(layout="constrained"))
         self.setMinimumHeight(height)
         self.setMinimumWidth(240)
+
+    def sizeHint(self) -> QSize:
+        """Small, so that the image keeps most of the window."""
+        return QSize(320, self.minimumHeight())

@@ -41,7 +41,7 @@ def show_scale_bar(viewer: ViewerModel, visible: bool = True) -> None:
     bar, _ = _overlays(viewer)
     bar.visible = visible
     bar.colored = False
-    bar.font_size = 12
+    bar.font_size = 9
     bar.position = "bottom_right"
 
 
@@ -49,7 +49,7 @@ def show_time(viewer: ViewerModel, text: str | None) -> None:
     """Time stamp, top left; None hides it."""
     _, overlay = _overlays(viewer)
     overlay.position = "top_left"
-    overlay.font_size = 12
+    overlay.font_size = 9
     overlay.color = "white"
     overlay.text = text or ""
     overlay.visible = bool(text)

@@ -76,6 +76,7 @@ class CorrectBox(QWidget):
                 button = QPushButton(f"{command.label}  [{command.key}]")
                 button.setToolTip(f"{command.help}\nKey: {command.key}")
                 button.clicked.connect(lambda _=False, command=command: self.run(command))
+                button.setStyleSheet("padding: 3px 2px;")
                 grid.addWidget(button, k // _PER_ROW, k % _PER_ROW)
             box = QGroupBox(title)
             box.setLayout(grid)

@@ -27,9 +27,9 @@ def _axes(figure: Figure, title: str, x_label: str, y_label: str) -> Axes:
     figure.set_facecolor(STYLE["back"])
     axes = figure.add_subplot()
     _dress(axes)
-    axes.set_title(title, color=STYLE["front"], fontsize=10, loc="left")
-    axes.set_xlabel(x_label, fontsize=9)
-    axes.set_ylabel(y_label, fontsize=9)
+    axes.set_title(title, color=STYLE["front"], fontsize=9, loc="left")
+    axes.set_xlabel(x_label, fontsize=8)
+    axes.set_ylabel(y_label, fontsize=8)
     axes.grid(color=STYLE["grid"], linewidth=0.5)
     axes.set_axisbelow(True)
     return axes
@@ -37,7 +37,7 @@ def _axes(figure: Figure, title: str, x_label: str, y_label: str) -> Axes:
 
 def _dress(axes: Axes) -> None:
     axes.set_facecolor(STYLE["back"])
-    axes.tick_params(colors=STYLE["front"], labelsize=8)
+    axes.tick_params(colors=STYLE["front"], labelsize=7)
     for label in (axes.xaxis.label, axes.yaxis.label):
         label.set_color(STYLE["front"])
     for spine in axes.spines.values():
@@ -50,9 +50,15 @@ def _message(figure: Figure, text: str) -> None:
     figure.text(0.5, 0.5, text, color=STYLE["front"], ha="center", va="center", fontsize=10)
 
 
+def _whole_movie(axes: Axes, tables: Tables) -> None:
+    minutes = _numbers(tables["frames"]["time_min"])
+    if np.isfinite(minutes).any() and np.nanmax(minutes) > np.nanmin(minutes):
+        axes.set_xlim(float(np.nanmin(minutes)), float(np.nanmax(minutes)))
+
+
 def _legend(axes: Axes, **options: Any) -> None:
     axes.legend(
-        fontsize=8, frameon=True, facecolor=STYLE["back"], edgecolor=STYLE["grid"], labelcolor=STYLE["front"], **options
+        fontsize=7, frameon=True, facecolor=STYLE["back"], edgecolor=STYLE["grid"], labelcolor=STYLE["front"], **options
     )
 
 
@@ -93,8 +99,9 @@ def draw_growth(figure: Figure, tables: Tables, migrasome_id: int | None, now_mi
         label="diameter",
     )
     _draw_fit(axes, track, minutes)
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(0, axes.get_ylim()[1] * 1.3)
     _draw_signal(axes, site)
+    _whole_movie(axes, tables)
     for column, colour, name in (("birth_time_min", _BIRTH, "birth"), ("end_time_min", _END, "end")):
         if pd.notna(track[column]):
             axes.axvline(float(track[column]), color=colour, lw=1.2, ls="--", label=name)
@@ -143,7 +150,7 @@ def _draw_signal(axes: Axes, site: pd.DataFrame) -> None:
     _dress(twin)
     twin.set_facecolor("none")
     twin.plot(_numbers(site["time_min"]), signal, color=STYLE["tspan4"], lw=1.2, alpha=0.9)
-    twin.set_ylabel("TSPAN4 at the site (count um2)", fontsize=9, color=STYLE["tspan4"])
+    twin.set_ylabel("TSPAN4 at the site (count um2)", fontsize=8, color=STYLE["tspan4"])
     twin.tick_params(axis="y", colors=STYLE["tspan4"])
     axes.plot([], [], color=STYLE["tspan4"], label="TSPAN4")
 
@@ -185,7 +192,9 @@ def draw_counts(figure: Figure, tables: Tables, cell_id: int | None = None, now_
     unknown = rows[owners.isna().to_numpy()].groupby("frame").size().reindex(frames, fill_value=0)
     if unknown.any():
         axes.step(minutes, unknown.to_numpy(), where="mid", color="#9A9A9A", ls=":", label="parent unknown")
-    axes.set_ylim(bottom=0)
+    _whole_movie(axes, tables)
+    # room for the legend above the curves
+    axes.set_ylim(0, max(1.0, axes.get_ylim()[1]) * 1.35)
     axes.yaxis.get_major_locator().set_params(integer=True)
     if now_min is not None and np.isfinite(now_min):
         axes.axvline(now_min, color=STYLE["front"], lw=0.8, alpha=0.6)
@@ -218,7 +227,8 @@ def draw_site(figure: Figure, tables: Tables, migrasome_id: int | None, now_min:
     for row, (_, spans, colour) in enumerate(bars):
         axes.broken_barh(spans, (row - 0.35, 0.7), color=colour)
     axes.set_yticks(range(len(bars)), [name for name, _, _ in bars])
-    axes.invert_yaxis()
+    axes.set_ylim(len(bars) - 0.5, -0.5)
+    _whole_movie(axes, tables)
     for column, colour in (("birth_time_min", _BIRTH), ("end_time_min", _END)):
         if pd.notna(track[column]):
             axes.axvline(float(track[column]), color=colour, lw=1.2, ls="--")
@@ -248,7 +258,7 @@ def _site_bars(tables: Tables, track: pd.Series[Any]) -> list[tuple[str, list[tu
     fate = str(track["fate"]) if pd.notna(track["fate"]) else "fate unknown"
     if pd.notna(track["engulfed_by_cell_id"]):
         fate += f" by cell {int(track['engulfed_by_cell_id'])}"
-    bars.append((f"exists; {fate}", _spans(rows["frame"], frames, step), end))
+    bars.append((f"exists ({fate})", _spans(rows["frame"], frames, step), end))
     return bars
 
 

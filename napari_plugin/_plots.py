@@ -30,7 +30,7 @@ class PlotsWidget(QWidget):
         super().__init__()
         self.viewer = napari_viewer
         self._scene: Scene | None = None
-        self.canvases = (Canvas(190), Canvas(190), Canvas(190))
+        self.canvases = (Canvas(170), Canvas(170), Canvas(170))
         layout = QHBoxLayout()
         layout.setContentsMargins(2, 2, 2, 2)
         layout.setSpacing(4)
