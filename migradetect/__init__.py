@@ -36,11 +36,12 @@ from migradetect._version import __version__
 
 if TYPE_CHECKING:
     from migradetect.calibration import Calibration
-    from migradetect.io import load, open_movie
+    from migradetect.io import open_movie
     from migradetect.movie import Movie
     from migradetect.params import Params, load_params
     from migradetect.pipeline import analyze
     from migradetect.results import Results
+    from migradetect.review import load
     from migradetect.synthetic import simulate
 
 __all__ = [
@@ -63,7 +64,7 @@ _HOMES = {
     "Params": "params",
     "Results": "results",
     "analyze": "pipeline",
-    "load": "io",
+    "load": "review",
     "load_params": "params",
     "open_movie": "io",
     "simulate": "synthetic",

@@ -26,6 +26,8 @@ __all__ = ["BatchRecord", "is_record"]
 
 #: What stands in the movies table for a movie that is still to come.
 PENDING = "not analysed yet; where no run is at work, run the same command again"
+#: Columns of movies with corrections made by hand.
+REVIEW_COUNTS = ("n_edits", "n_orphans")
 _log = logging.getLogger("migradetect.batch")
 
 
@@ -127,8 +129,9 @@ class BatchRecord:
         rows = [{name: row.get(name) for name in names} for row in self._rows.values()]
         table = conform_table("movies", pd.DataFrame(rows, columns=list(names), dtype=object))
         by_id = {str(row["movie_id"]): row for row in self._rows.values()}
-        for name in extra:  # columns of plate.csv and of the file names
-            table[name] = annotation_column(name, [by_id[str(movie_id)].get(name) for movie_id in table["movie_id"]])
+        for name in extra:  # counts of corrections, columns of plate.csv and of the file names
+            values = [by_id[str(movie_id)].get(name) for movie_id in table["movie_id"]]
+            table[name] = pd.array(values, dtype="Int64") if name in REVIEW_COUNTS else annotation_column(name, values)
         return table
 
     def write(self) -> None:

@@ -104,8 +104,9 @@ def _analyze(
     if not job.force and previous is not None:
         row = _resumable(job, identity, previous)
         if row is not None:
-            notes = tuple(map(str, previous.get("warnings", ())))
-            return Outcome(entry.movie_id, "done", row=row, resumed=True, input_hash=digest, warnings=notes)
+            counts, lines = _review(job.folder)
+            notes = (*map(str, previous.get("warnings", ())), *lines)
+            return Outcome(entry.movie_id, "done", row=row | counts, resumed=True, input_hash=digest, warnings=notes)
     movie = open_movie(entry)
     base.update(_describe(movie))
 
@@ -140,7 +141,9 @@ def _analyze(
         )
     step("write", 0, 1)
     write_results(results, job.folder, table_format=job.table_format)
-    return Outcome(entry.movie_id, "done", row=row, seconds=seconds, input_hash=digest, warnings=tuple(told))
+    counts, lines = _review(job.folder)
+    notes = (*told, *lines)
+    return Outcome(entry.movie_id, "done", row=row | counts, seconds=seconds, input_hash=digest, warnings=notes)
 
 
 def _state(job: Job) -> list[tuple[int, int]]:
@@ -202,12 +205,20 @@ def _resumable(job: Job, identity: dict[str, Any], previous: dict[str, Any]) -> 
     row = previous.get("summary")
     if isinstance(row, dict) and all(previous.get(key) == value for key, value in identity.items()):
         return row | {"path": printable(str(job.entry.path))}
-    if (job.folder / "edits.jsonl").exists():
-        raise OutputError(
-            f"{job.folder}: holds corrections made by hand for other parameters or another version; "
-            "choose another --out, or set them aside with --force"
-        )
     return None
+
+
+def _review(folder: Path) -> tuple[dict[str, Any], list[str]]:
+    """Counts with the corrections of a review, and a line for the user; nothing where there are none."""
+    from migradetect.review import review_counts, reviewers
+
+    if not reviewers(folder):
+        return {}, []
+    try:
+        counts = review_counts(folder)
+    except MigradetectError as error:
+        return {}, [f"corrections are not applied: {_one_line(error)}"]
+    return counts.row, counts.notes
 
 
 def _describe(movie: Movie) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from migradetect._version import __version__
-from migradetect.cli import evaluate, info, init, preview, run, scan, simulate, status
+from migradetect.cli import evaluate, info, init, preview, review, run, scan, simulate, status
 
 __all__ = ["app"]
 
@@ -37,5 +37,5 @@ def _root(
     """Find, follow and count migrasomes and retraction fibers in TSPAN4/WGA fluorescence time-lapses."""
 
 
-for _module in (init, scan, preview, run, status, simulate, evaluate, info):
+for _module in (init, scan, preview, run, status, review, simulate, evaluate, info):
     app.command(name=_module.NAME, epilog=_module.EXAMPLE)(_module.command)

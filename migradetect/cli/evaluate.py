@@ -27,16 +27,25 @@ def command(
         typer.Argument(help="Output folder of a run, or of one movie; or a CSV of hand counts.", show_default=False),
     ],
     truth: Annotated[
-        Path,
+        Path | None,
         typer.Argument(
-            help="Folder of truths, or of one movie's truth; or a CSV of hand counts (frame, y_um, x_um, and more).",
+            help="Folder of truths, or of one movie's truth; or a CSV of hand counts (frame, y_um, x_um, and more). "
+            "Not needed with --reviewers.",
             show_default=False,
         ),
-    ],
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Also write the scores as CSV.", show_default=False)] = None,
     agreement: Annotated[
         bool, typer.Option("--agreement", help="Compare two counters, neither of whom is the truth.")
     ] = False,
+    reviewers: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ONE,OTHER",
+            help="With --agreement: two people who reviewed these results; - is the one without a name.",
+            show_default=False,
+        ),
+    ] = None,
     pixel_size_um: Annotated[
         float | None,
         typer.Option(help="Edge of a pixel, for counts in pixels without results of the movie.", show_default=False),
@@ -45,12 +54,18 @@ def command(
     """Score results against the truth, object by object; or see how well two counters agree."""
     import pandas as pd
 
-    from migradetect.cli._console import print_line, print_note
-    from migradetect.errors import NoMoviesError
+    from migradetect.cli._console import print_note
+    from migradetect.errors import NoMoviesError, ParamsError
     from migradetect.evaluate import POOLED, evaluate_many
     from migradetect.evaluate import agreement as agreement_of
-    from migradetect.io import atomic_write_text
 
+    if reviewers is not None:
+        _finish(_agreement_of_reviewers(results, reviewers, agreement and truth is None), out)
+        return
+    if truth is None:
+        raise ParamsError(
+            "expected truth to score against, got none; give its folder, or --agreement --reviewers ONE,OTHER"
+        )
     found, known = ({} if _is_csv(path) else _folders(path) for path in (results, truth))
     # a file of counts serves every movie of the other side; two files are of one movie
     found = found or dict.fromkeys(known or [_COUNTS], results)
@@ -73,10 +88,43 @@ def command(
         scores = evaluate_many(_load(*pair, pixel_size_um) for pair in pairs)
         if len(pairs) == 1:
             scores = scores[scores["movie_id"] != POOLED]
+    _finish(scores, out)
+
+
+def _finish(scores: pd.DataFrame, out: Path | None) -> None:
+    from migradetect.cli._console import print_line
+    from migradetect.io import atomic_write_text
+
     show_scores(scores)
     if out is not None:
         atomic_write_text(out, scores.to_csv(index=False))
         print_line(f"Scores: {out}")
+
+
+def _agreement_of_reviewers(results: Path, names: str, is_asked_right: bool) -> pd.DataFrame:
+    """Agreement of two people on the movies that both have reviewed."""
+    import pandas as pd
+
+    from migradetect.cli._console import print_note
+    from migradetect.errors import NoMoviesError, ParamsError
+    from migradetect.evaluate import agreement as agreement_of
+    from migradetect.io import load
+    from migradetect.review import log_path, reviewed
+
+    two = [None if name.strip() in ("", "-") else name.strip() for name in names.split(",")]
+    if not is_asked_right or len(two) != 2 or two[0] == two[1]:
+        raise ParamsError(f"--reviewers: expected two names, --agreement and no truth, got '{names}'")
+    scores = []
+    for movie_id, folder in load(results).movie_folders.items():
+        missing = [name or "-" for name in two if not log_path(folder, name).is_file()]
+        if missing:
+            print_note(f"{movie_id}: not compared, because {' and '.join(missing)} did not review it")
+            continue
+        one, other = (reviewed(folder, reviewer=name) for name in two)
+        scores.append(agreement_of(one, other, _pixel_size(one, other)))
+    if not scores:
+        raise NoMoviesError(f"{results}: expected movies that {names.replace(',', ' and ')} both reviewed, got none")
+    return pd.concat(scores, ignore_index=True)
 
 
 def _is_csv(path: Path) -> bool:

@@ -79,12 +79,24 @@ def _movies(out: Path, record: dict[str, Any]) -> pd.DataFrame:
     ]
     for row in rows:
         # the record is of the time of the run; what was lost or cut since is not done
+        if row["status"] == "done":
+            row |= _counts(out / str(row["movie_id"]))
         if row["status"] == "done" and not is_complete(out / str(row["movie_id"])):
             row |= {"status": "damaged", "error": "results are missing or damaged; run the same command again"}
-    columns = ["movie_id", "status", "n_frames", "n_cells", "n_migrasomes", "qc_flags", "error"]
-    return pd.DataFrame(rows, columns=columns).astype(
-        {"n_frames": "Int64", "n_cells": "Int64", "n_migrasomes": "Int64"}
-    )
+    counts = ["n_frames", "n_cells", "n_migrasomes", "n_edits", "n_orphans"]
+    columns = ["movie_id", "status", *counts, "qc_flags", "error"]
+    return pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(counts, "Int64"))
+
+
+def _counts(folder: Path) -> dict[str, Any]:
+    """Counts with the corrections as they are now; none where nobody has reviewed the movie."""
+    from migradetect.errors import MigradetectError
+    from migradetect.review import review_counts, reviewers
+
+    try:
+        return review_counts(folder).row if reviewers(folder) else {}
+    except MigradetectError:
+        return {}  # results that are damaged, or several reviewers: their own lines say so
 
 
 def show_movies(table: pd.DataFrame) -> None:
@@ -99,6 +111,8 @@ def show_movies(table: pd.DataFrame) -> None:
         "n_migrasomes": "migrasomes",
         "qc_flags": "flags",
     }
+    if "n_edits" in table and table["n_edits"].notna().any():
+        columns |= {"n_edits": "edits", "n_orphans": "orphans"}
     if table["error"].notna().any():
         columns["error"] = "error"
         table = table.assign(error=table["error"].fillna(""))
@@ -110,10 +124,10 @@ def show_cells(out: Path, table: pd.DataFrame) -> None:
     import pandas as pd
 
     from migradetect.cli._console import print_line, print_table
-    from migradetect.io import load_results
+    from migradetect.review import load
 
     done = table.loc[table["status"] == "done", "movie_id"]
-    parts = [load_results(out / str(movie_id)).cell_summary for movie_id in done]
+    parts = [load(out / str(movie_id)).cell_summary for movie_id in done]
     if parts:
         columns = {
             "movie_id": "movie",

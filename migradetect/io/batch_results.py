@@ -41,6 +41,11 @@ class BatchResults:
         """Names of the complete movies."""
         return tuple(self._folders)
 
+    @property
+    def movie_folders(self) -> dict[str, Path]:
+        """Folder of each complete movie."""
+        return dict(self._folders)
+
     def movie(self, movie_id: str) -> Results:
         """Results of one movie, with its label images."""
         if movie_id not in self._folders:
@@ -108,7 +113,9 @@ class BatchResults:
 
 
 def load(folder: str | Path) -> BatchResults:
-    """Load an output folder, or the folder of one movie.
+    """Load the automatic results of an output folder, or of the folder of one movie.
+
+    ``migradetect.load`` applies corrections too.
 
     Parameters
     ----------

@@ -16,23 +16,28 @@ from migradetect.errors import OutputError, ReadError
 from migradetect.io.atomic import atomic_write_json, sync, umask
 from migradetect.results import LABEL_NAMES, MOVIE_TABLES
 
-__all__ = ["EDITS", "is_complete", "publish", "recover"]
+__all__ = ["REVIEWED", "is_complete", "is_edits", "publish", "recover"]
 
 MANIFEST = "manifest.json"
-#: Corrections made by hand, and those made on earlier results.
-EDITS, EARLIER_EDITS = "edits.jsonl", "edits.previous.jsonl"
+#: Folder of the reviewed tables, which follow from results and corrections.
+REVIEWED = "reviewed"
 _OWN = frozenset(
-    {"movie.json", MANIFEST, EDITS, EARLIER_EDITS}
+    {"movie.json", MANIFEST}
     | {f"{name}.{suffix}" for name in MOVIE_TABLES for suffix in ("parquet", "csv")}
     | {f"labels/{name}.tif" for name in LABEL_NAMES}
 )
+
+
+def is_edits(name: str) -> bool:
+    """Whether a file has the name of a log of corrections, ``edits.jsonl`` or ``edits.<reviewer>.jsonl``."""
+    return name == "edits.jsonl" or (name.startswith("edits.") and name.endswith(".jsonl"))
 
 
 @contextmanager
 def publish(folder: Path) -> Iterator[Path]:
     """Hand out an empty folder beside `folder` that takes its place, complete, when the block ends without an error.
 
-    What stands there already is replaced if it is results; corrections in it and files of others are kept.
+    What stands there already is replaced if it is results; logs of corrections in it and files of others are kept.
 
     Parameters
     ----------
@@ -58,6 +63,7 @@ def publish(folder: Path) -> Iterator[Path]:
             yield part
             _write_manifest(part)
             _keep(folder, part, foreign)
+            _keep_edits(folder, part)
             for inside in (*(path for path in part.rglob("*") if path.is_dir()), part):
                 sync(inside)
             _swap(part, folder)
@@ -85,7 +91,7 @@ def _foreign_files(folder: Path) -> list[Path]:
             f"{folder}: expected a folder or nothing, got a file; move it or choose another output folder"
         )
     files = [path.relative_to(folder) for path in sorted(folder.rglob("*")) if not path.is_dir() or path.is_symlink()]
-    foreign = [path for path in files if path.as_posix() not in _OWN]
+    foreign = [path for path in files if not _is_own(path)]
     is_ours = (folder / MANIFEST).exists() or (folder / "movie.json").exists()
     if foreign and not is_ours:
         raise OutputError(
@@ -95,12 +101,25 @@ def _foreign_files(folder: Path) -> list[Path]:
     return foreign
 
 
+def _is_own(path: Path) -> bool:
+    """Whether a path in a movie's folder is written by us; the reviewed tables are made anew when asked for."""
+    return (
+        path.as_posix() in _OWN
+        or path.parts[0].lstrip(".").split(".")[0] == REVIEWED
+        or (len(path.parts) == 1 and is_edits(path.name))
+    )
+
+
+def _keep_edits(folder: Path, part: Path) -> None:
+    """Take over the logs of corrections: they find their objects again by place and time."""
+    for path in sorted(folder.glob("edits*.jsonl")):
+        if is_edits(path.name) and path.is_file():
+            shutil.copy2(path, part / path.name)
+            sync(part / path.name)
+
+
 def _keep(folder: Path, part: Path, foreign: list[Path]) -> None:
-    """Take over corrections and the files of others."""
-    edits = b"".join((folder / name).read_bytes() for name in (EARLIER_EDITS, EDITS) if (folder / name).is_file())
-    if edits:
-        (part / EARLIER_EDITS).write_bytes(edits)
-        sync(part / EARLIER_EDITS)
+    """Take over the files of others."""
     for path in foreign:
         (part / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(folder / path, part / path, follow_symlinks=False)
@@ -127,6 +146,8 @@ def _swap(part: Path, folder: Path) -> None:
     aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".old", dir=folder.parent))
     os.replace(folder, aside / "old")
     try:
+        # once more: a correction may have been made meanwhile; from here on none can be
+        _keep_edits(aside / "old", part)
         os.replace(part, folder)
     except BaseException:
         os.replace(aside / "old", folder)

@@ -70,8 +70,8 @@ def write_results(results: Results, folder: str | Path, table_format: TableForma
     """Write the results of one movie so that the folder is complete or not there.
 
     Everything is written beside the target under a hidden name, put on the disk, and renamed in one step. Results that
-    are there are replaced; corrections in them are kept as ``edits.previous.jsonl``, since they name objects of the
-    results they were made on, and files of others stay. A folder that is no results is refused.
+    are there are replaced; logs of corrections (``edits*.jsonl``) and files of others stay. A folder that is no
+    results is refused.
 
     Parameters
     ----------

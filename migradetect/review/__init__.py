@@ -11,27 +11,44 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from migradetect.review import edits
+    from migradetect.review._blind import blind_order, blind_tables
     from migradetect.review._change import Change
+    from migradetect.review._load import ReviewCounts, ReviewedResults, load, review_counts
     from migradetect.review._log import log_path, reviewers
     from migradetect.review._reviewed import choose_reviewer, reviewed
     from migradetect.review._session import Orphan, ReviewSession
+    from migradetect.review._write import write_reviewed
 
 __all__ = [
     "Change",
     "Orphan",
+    "ReviewCounts",
     "ReviewSession",
+    "ReviewedResults",
+    "blind_order",
+    "blind_tables",
     "choose_reviewer",
     "edits",
+    "load",
     "log_path",
+    "review_counts",
     "reviewed",
     "reviewers",
+    "write_reviewed",
 ]
 
 _HOMES = {
     "Change": "_change",
     "Orphan": "_session",
+    "ReviewCounts": "_load",
     "ReviewSession": "_session",
+    "ReviewedResults": "_load",
+    "blind_order": "_blind",
+    "blind_tables": "_blind",
     "choose_reviewer": "_reviewed",
+    "load": "_load",
+    "review_counts": "_load",
+    "write_reviewed": "_write",
     "log_path": "_log",
     "reviewed": "_reviewed",
     "reviewers": "_log",

@@ -100,7 +100,7 @@ class Anchors:
             }
         if number not in places.index:
             return None
-        one = places.loc[number]
+        one: dict[str, float] = places.loc[number].to_dict()
         return {name: float(one[name]) for name in ("y_stage_um", "x_stage_um", "diameter_um")} | {
             name: int(one[name]) for name in ("frame_first", "frame_last")
         }
@@ -220,10 +220,16 @@ class Anchors:
             for anchor in line.get("anchors") or ():
                 if anchor.get("kind") == kind and int(anchor["id"]) not in self._known[results, kind]:
                     wanted.setdefault(int(anchor["id"]), anchor)
-        made = {int(n) for line in active for k, n in line.get("created") or () if k == kind}
+        made = {
+            int(number)
+            for line in active
+            if str(line.get("results")) == results
+            for of, number in line.get("created") or ()
+            if of == kind
+        }
         places = self._places(self._bench.start, kind)
         pairs = [
-            (cost, logged, int(now))
+            (cost, logged, int(str(now)))
             for logged, anchor in wanted.items()
             if logged not in made
             for now, cost in _costs(places, anchor).items()
@@ -243,7 +249,7 @@ class Anchors:
         """Object that is where another was, and not taken by another line."""
         if kind in ("migrasome", "candidate"):
             costs = _costs(self._places(state, kind), anchor).drop(index=list(taken), errors="ignore")
-            return int(costs.idxmin()) if len(costs) else None
+            return int(str(costs.idxmin())) if len(costs) else None
         frame = int(anchor["frame"])
         if frame >= self._bench.base.n_frames:
             return None

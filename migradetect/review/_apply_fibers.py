@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import cv2
 import numpy as np
@@ -69,7 +70,8 @@ def join(bench: Workbench, state: State, edit: edits.JoinFibers) -> Step:
         mine = rows["fiber_id"].isin(edit.fiber_ids)
         parts = rows[mine]
         snr = float(np.average(parts["mean_snr"], weights=np.maximum(parts["length_um"], 1e-9)))
-        joined = _measured(bench, after, frame, [into], parts.iloc[0]).assign(mean_snr=snr, cell_id=owner)
+        joined = _measured(bench, after, frame, [into], parts.iloc[0])
+        joined["mean_snr"], joined["cell_id"] = snr, pd.array([owner] * len(joined), dtype="Int64")
         frames[frame] = _with_rows(bench, rows[~mine], joined)
     after = replace(after, fibers={**after.fibers, **frames})
     after, sites = _rename_on_sites(bench, state, after, ids)
@@ -176,14 +178,20 @@ def _keeper(bench: Workbench, state: State, frame: int, pieces: list[NDArray[np.
     return max(range(len(pieces)), key=lambda k: rank(pieces[k]))
 
 
-def _measured(bench: Workbench, state: State, frame: int, ids: list[int], like: pd.Series) -> pd.DataFrame:  # type: ignore[type-arg]
+def _measured(bench: Workbench, state: State, frame: int, ids: list[int], like: pd.Series[Any]) -> pd.DataFrame:
     """Rows of some fibers, measured on the centrelines as they are now; the ridge is as bright as it was."""
     plane = bench.plane(state, "fibers", frame)
+    y, x = np.nonzero(np.isin(plane, ids))
+    if not y.size:
+        return pd.DataFrame()
+    # bodies further away than this attach nothing
+    margin = 2 + int(np.ceil(bench.base.calibration.px(ATTACH_UM)))
+    box = slice(max(y.min() - margin, 0), y.max() + margin), slice(max(x.min() - margin, 0), x.max() + margin)
+    plane, cells = plane[box], bench.plane(state, "cells", frame)[box].astype(np.int32)
     labels = np.zeros(plane.shape, np.int32)
     present = [number for number in ids if (plane == number).any()]
     for k, number in enumerate(present, start=1):
         labels[plane == number] = k
-    cells = bench.plane(state, "cells", frame).astype(np.int32)
     table = measure_fibers(labels, np.zeros(plane.shape, np.float32), cells, bench.base.calibration)
     table = table.assign(
         fiber_id=[present[int(label) - 1] for label in table["label"]],

@@ -16,7 +16,7 @@ from migradetect.review import edits
 from migradetect.review._change import Touched
 from migradetect.review._site import Piece, Site, finish
 from migradetect.review._state import State
-from migradetect.review._workbench import Workbench
+from migradetect.review._workbench import Workbench, with_parent
 from migradetect.tables import KINDS
 
 __all__ = [
@@ -249,13 +249,8 @@ def set_parent(bench: Workbench, state: State, edit: edits.SetParent) -> Step:
     """Another cell, or none."""
     piece = bench.piece(state, edit.migrasome_id)
     bench.check_cell(state, edit.cell_id)
-    site = replace(
-        piece.site,
-        parent=edit.cell_id,
-        confidence=1.0 if edit.cell_id is not None else np.nan,
-        by_hand=piece.site.set_by_hand("parent"),
-    )
-    return _replaced(bench, state, bench.rebuild(state, piece, site))
+    piece = replace(piece, site=replace(piece.site, by_hand=piece.site.set_by_hand("parent")))
+    return _replaced(bench, state, with_parent(piece, edit.cell_id, 1.0))
 
 
 def set_location(bench: Workbench, state: State, edit: edits.SetLocation) -> Step:

@@ -169,7 +169,7 @@ class Base:
     def to_usable(self, frame: int) -> int:
         """Number of a recorded frame among the usable ones; of the next usable one where it is not."""
         numbers = self.timeline.numbers
-        return int(min(np.searchsorted(numbers, frame), max(numbers.size - 1, 0)))
+        return min(int(np.searchsorted(numbers, frame)), max(numbers.size - 1, 0))
 
     @cached_property
     def rows_of(self) -> dict[int, pd.DataFrame]:

@@ -292,6 +292,13 @@ class ReviewSession:
             return _change("redo", edit, applied)
         return None
 
+    def warm_up(self) -> None:
+        """Do now what the first correction would wait for, some seconds: open the images, compile, trace fibers.
+
+        Nothing depends on it; a window calls it once, in a thread of its own, before it lets the user correct.
+        """
+        self._bench.warm_up(self._state)
+
     # how
 
     @property

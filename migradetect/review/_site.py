@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -189,14 +190,13 @@ def finish(base: Base, name: str, table: pd.DataFrame) -> pd.DataFrame:
     table = conform_table(name, table[[column for column in table.columns if column in known or column in stored]])
     for column in stored.columns:
         if column not in known:
-            same = stored[column].iloc[0] if column in base.annotations and len(stored) else None
-            value = base.annotations.get(column, same)
+            value = base.annotations.get(column)
             if column in base.annotations:
                 table[column] = pd.Series([value] * len(table), dtype=stored[column].dtype, index=table.index)
             elif column not in table.columns:
-                table[column] = pd.Series([None] * len(table), index=table.index).astype(_nullable(stored[column]))
+                table[column] = pd.array([None] * len(table), dtype=_nullable(stored[column]))
     return table[list(stored.columns)] if len(stored.columns) else table
 
 
-def _nullable(column: pd.Series) -> str:  # type: ignore[type-arg]
+def _nullable(column: pd.Series[Any]) -> Any:
     return {"int64": "Int64", "bool": "boolean"}.get(str(column.dtype), str(column.dtype))

@@ -62,7 +62,8 @@ class Tables(Mapping[str, pd.DataFrame]):
         edited = self._state.edited(kind)
         source = table[column].map(edited).astype("string")
         changed = {one for one, who in edited.items() if any(not w.endswith(": accept") for w in who.split("; "))}
-        table = table.assign(**{EDITED: table[column].isin(list(changed)).astype(bool), SOURCE: source})
+        table = table.copy()
+        table[EDITED], table[SOURCE] = table[column].isin(list(changed)).astype(bool), source
         if name == "tracks":
             table["review_status"] = table[column].map(self._state.status).fillna("auto").astype("string")
         return table

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -22,7 +23,7 @@ from migradetect.review._site import Piece, Site, build
 from migradetect.review._state import State
 from migradetect.trails import FiberBranches
 
-__all__ = ["Workbench"]
+__all__ = ["Workbench", "with_parent"]
 
 #: Label planes that are kept in memory, bytes.
 _PLANE_BYTES = 256 * 2**20
@@ -114,6 +115,8 @@ class Workbench:
 
     def check_frame(self, frame: int) -> None:
         """Refuse a frame that the movie does not have."""
+        if not self.base.timeline.numbers.size:
+            raise EditError("no frame of this movie could be used")
         if not 0 <= frame < self.base.n_frames:
             raise EditError(f"expected a frame from 0 to {self.base.n_frames - 1}, got {frame}")
 
@@ -139,7 +142,7 @@ class Workbench:
         parts = []
         for frame in frames:
             place = np.asarray(calibration.px(stage_um + self.drift(int(frame))))
-            out = {"site": np.arange(len(stage_um)), "frame": self.base.to_usable(int(frame))}
+            out: dict[str, Any] = {"site": np.arange(len(stage_um)), "frame": self.base.to_usable(int(frame))}
             for name, gap_name, label_name in (
                 ("cells", "cell_um", "nearest_cell"),
                 ("fibers", "fiber_um", "nearest_fiber"),
@@ -149,6 +152,19 @@ class Workbench:
             out["covering_cell"] = np.where(out["cell_um"] <= 0, out["nearest_cell"], 0)
             parts.append(pd.DataFrame(out))
         return pd.concat(parts, ignore_index=True)
+
+    def warm_up(self, state: State) -> None:
+        """Do what the first corrections would wait for: open the images, compile, trace fibers."""
+        base = self.base
+        if not base.timeline.numbers.size:
+            return
+        _ = self.recording.model, self._around_all, base.traces_of, base.rows_of, base.tracks_of
+        place = np.array(base.shape_yx) * base.calibration.pixel_size_um / 2
+        middle = base.usable.n_frames // 2
+        site = Site(
+            0, *map(float, place), 1.0, None, (middle, middle), frozenset(), np.nan, by_hand=frozenset({"place"})
+        )
+        self.measure(state, site, int(base.timeline.numbers[middle]))
 
     # migrasomes
 
@@ -229,7 +245,7 @@ class Workbench:
         track, rows = base.tracks_of[migrasome_id], base.rows_of[migrasome_id]
         traces = base.traces_of[migrasome_id]
         one = track.iloc[0]
-        known = base.places.loc[migrasome_id]
+        known: dict[str, float] = base.places.loc[migrasome_id].to_dict()
         used = rows[rows["frame"].isin(base.timeline.numbers)]
         numbers = np.searchsorted(base.timeline.numbers, used["frame"].to_numpy(int))
         first, last = int(numbers.min()), int(numbers.max())
@@ -311,8 +327,7 @@ class Workbench:
         if "parent" in site.by_hand:
             return piece
         parent, confidence = self._parent(state, piece)
-        site = replace(piece.site, parent=parent, confidence=confidence)
-        return build(base, site, trace, self.attached(state))
+        return with_parent(piece, parent, confidence)
 
     def _trace(self, state: State, site: Site, first_seen: int) -> tuple[pd.DataFrame, bool]:
         base = self.base
@@ -379,11 +394,23 @@ class Workbench:
         return self._branches[key]
 
 
+def with_parent(piece: Piece, parent: int | None, confidence: float) -> Piece:
+    """The same migrasome with another parent; nothing but the columns of the parent rests on it."""
+    number = pd.NA if parent is None else parent
+    confidence = confidence if parent is not None else np.nan
+    track = piece.track.copy()
+    track["cell_id"] = pd.array([number], dtype="Int64")
+    track["cell_id_confidence"] = confidence
+    rows = piece.rows.copy()
+    rows["cell_id"] = pd.array([number] * len(rows), dtype="Int64")
+    return replace(piece, site=replace(piece.site, parent=parent, confidence=confidence), track=track, rows=rows)
+
+
 def _first_free(base: Base) -> dict[str, int]:
     """Smallest id above all that are taken, by kind."""
     tables = base.results.tables
 
-    def after(*columns: pd.Series) -> int:  # type: ignore[type-arg]
+    def after(*columns: pd.Series[Any]) -> int:
         return 1 + max((int(column.max()) for column in columns if len(column.dropna())), default=0)
 
     return {
