@@ -18,6 +18,8 @@ __all__ = [
     "can_pick",
     "canvas_picture",
     "default_keys",
+    "key_of",
+    "look_at",
     "normal_key",
     "overlays_shown",
     "replace_points",
@@ -34,6 +36,15 @@ def _overlays(viewer: ViewerModel) -> tuple[Any, Any]:
     if canvas is not None:
         return canvas.overlays.scale_bar, canvas.overlays.text
     return viewer.scale_bar, viewer.text_overlay
+
+
+def look_at(viewer: ViewerModel, y_um: float, x_um: float, field_um: float) -> None:
+    """Centre the view on a place; zoom in until the field is at most so wide, and never out."""
+    scene = getattr(viewer, "scene", None)
+    camera = viewer.camera if scene is None else scene.camera
+    camera.center = (*camera.center[:-2], y_um, x_um)
+    # world units are um, and zoom is canvas pixels per um
+    camera.zoom = max(camera.zoom, 600.0 / field_um)
 
 
 def show_scale_bar(viewer: ViewerModel, visible: bool = True) -> None:
@@ -120,6 +131,11 @@ def can_pick(viewer: ViewerModel) -> bool:
     """Whether a click may select: the active layer is not being painted on, added to or transformed."""
     active = viewer.layers.selection.active
     return active is None or str(getattr(active, "mode", "pan_zoom")) in ("pan_zoom", "select", "pick", "PAN_ZOOM")
+
+
+def key_of(viewer: ViewerModel) -> Any:
+    """The viewer itself: what napari hands to a panel is a proxy for it."""
+    return getattr(viewer, "__wrapped__", viewer)
 
 
 @contextlib.contextmanager

@@ -21,11 +21,17 @@ def launch(
     show: bool = True,
 ) -> napari.Viewer:
     """See :func:`migradetect_napari.launch`."""
+    from migradetect.errors import ParamsError
     from migradetect_napari._movies import MovieList
 
     # before the window opens: what is wrong with the folder is told in the terminal
-    MovieList.of(out_dir, movie_id, blind)
-    import napari
+    MovieList.of(out_dir, movie_id, blind, reviewer)
+    try:
+        import napari
+    except ModuleNotFoundError as error:
+        raise ParamsError(
+            'review: expected napari, got none installed; pip install "migradetect[gui]"'
+        ) from error
 
     from migradetect_napari._review import open_review
 

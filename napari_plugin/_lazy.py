@@ -114,7 +114,7 @@ class PlaneStack:
         frames = np.arange(self.shape[0])[first]
         if frames.ndim == 0:
             return self[(int(frames), *rest)]
-        if frames.ndim == 1 and all(isinstance(part, slice) or part is Ellipsis for part in rest):
+        if isinstance(first, slice) or not rest:
             inner = [self.plane(int(frame))[tuple(rest)] for frame in frames]
             return np.stack(inner) if inner else np.empty((0, *self.plane(0)[tuple(rest)].shape), self.dtype)
         # point-wise indexing, as napari does it to read values below the cursor

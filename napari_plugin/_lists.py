@@ -61,7 +61,7 @@ def migrasome_list(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        id, status, score, cell, location, fate, birth (min), life (min), diameter (um), flags.
+        id, status, score, cell, um (plateau diameter), location, fate, born (min), life (min), flags.
     """
     tracks = tables["tracks"]
     status = tracks["review_status"] if "review_status" in tracks.columns else pd.Series("auto", index=tracks.index)
@@ -71,11 +71,11 @@ def migrasome_list(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
             "status": status.astype("string"),
             "score": tracks["score"],
             "cell": tracks["cell_id"],
+            "um": tracks["plateau_diameter_um"],
             "location": tracks["location"],
             "fate": tracks["fate"],
-            "birth (min)": tracks["birth_time_min"],
+            "born (min)": tracks["birth_time_min"],
             "life (min)": tracks["lifetime_min"],
-            "diameter (um)": tracks["plateau_diameter_um"],
         }
     )
     flags = {
@@ -100,7 +100,7 @@ def _with_gaps(migrasomes: pd.DataFrame) -> list[int]:
 
 
 def candidate_list(candidates: pd.DataFrame) -> pd.DataFrame:
-    """One row per candidate that was not accepted: id, score, kind, reason, frames, diameter (um)."""
+    """One row per candidate that was not accepted: id, score, kind, reason, frames, um (diameter)."""
     return pd.DataFrame(
         {
             "id": candidates["candidate_id"].astype("int64"),
@@ -108,7 +108,7 @@ def candidate_list(candidates: pd.DataFrame) -> pd.DataFrame:
             "kind": candidates["kind"],
             "reason": candidates["reason"],
             "frames": candidates["n_frames"],
-            "diameter (um)": candidates["diameter_um"],
+            "um": candidates["diameter_um"],
         }
     ).sort_values("score", ascending=False, ignore_index=True)
 

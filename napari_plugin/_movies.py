@@ -29,16 +29,21 @@ class MovieList:
         What they are called on the screen.
     index : int
         The one that is shown.
+    is_blind : bool
+        Names and conditions are hidden.
     """
 
     out_dir: Path
     movie_ids: tuple[str, ...]
     names: tuple[str, ...]
     index: int = 0
+    is_blind: bool = False
 
     @classmethod
-    def of(cls, out_dir: str | Path, movie_id: str | None = None, blind: bool = False) -> MovieList:
-        """Movies of an output folder.
+    def of(
+        cls, out_dir: str | Path, movie_id: str | None = None, blind: bool = False, reviewer: str | None = None
+    ) -> MovieList:
+        """Movies of an output folder; each reviewer sees an order of their own in a blind review.
 
         Raises
         ------
@@ -55,13 +60,12 @@ class MovieList:
         if blind:
             from migradetect.review import blind_order
 
-            # the same folder is shuffled the same way each time, so that a review can go on tomorrow
-            order = blind_order(place.out_dir, 0)
-            ids = tuple(one for one in order if one in ids)
-            names = tuple(f"movie {k + 1} of {len(ids)}" for k in range(len(ids)))
+            # the same each time, so that a review can go on tomorrow
+            order = [one for one in blind_order(place.out_dir, reviewer or 0) if one.movie_id in ids]
+            ids, names = tuple(one.movie_id for one in order), tuple(one.name for one in order)
         else:
             names = ids
-        return cls(place.out_dir, ids, names, ids.index(wanted) if wanted is not None else 0)
+        return cls(place.out_dir, ids, names, ids.index(wanted) if wanted is not None else 0, blind)
 
     @property
     def name(self) -> str:

@@ -23,6 +23,7 @@ from qtpy.QtWidgets import (
 
 from migradetect.errors import MigradetectError
 from migradetect.tables import FATES
+from migradetect_napari import _compat as compat
 from migradetect_napari import _convert as convert
 from migradetect_napari._colours import COLOUR_BY
 from migradetect_napari._correct import KEYS, CorrectBox
@@ -61,7 +62,7 @@ def open_review(
     """Show the results of a folder in the review panel of a viewer; the panel is opened where it is not."""
     from migradetect_napari._plots import PlotsWidget
 
-    widget = _widgets.get(viewer)
+    widget = _widgets.get(compat.key_of(viewer))
     if widget is None:
         widget = ReviewWidget(viewer)
         viewer.window.add_dock_widget(widget, name="Review and correct", area="right")
@@ -78,7 +79,7 @@ class ReviewWidget(QWidget):
         self.viewer = napari_viewer
         self.scene: Scene | None = None
         self.movies: MovieList | None = None
-        _widgets[napari_viewer] = self
+        _widgets[compat.key_of(napari_viewer)] = self
         self.title = QLabel("No results.")
         self.movie_box = QComboBox()
         self.movie_box.setToolTip("Movie under review")
@@ -217,7 +218,7 @@ class ReviewWidget(QWidget):
     ) -> None:
         """Review the results of a folder; what is wrong with it is shown."""
         try:
-            self.movies = MovieList.of(out_dir, movie_id, blind)
+            self.movies = MovieList.of(out_dir, movie_id, blind, reviewer)
         except MigradetectError as error:
             self.correct.say(str(error), is_error=True)
             return
@@ -234,8 +235,9 @@ class ReviewWidget(QWidget):
 
     def _on_reviewer(self) -> None:
         now = None if self.scene is None else self.scene.session.reviewer
-        if self.movies is not None and (self.reviewer.text().strip() or None) != now:
-            self._show_movie()
+        name = self.reviewer.text().strip() or None
+        if self.movies is not None and name != now:
+            self.open(self.movies.out_dir, self.movies.movie_ids[self.movies.index], name, self.movies.is_blind)
 
     def _show_movie(self) -> None:
         assert self.movies is not None

@@ -45,7 +45,7 @@ class Selection:
 
 def scene_of(viewer: ViewerModel) -> Scene | None:
     """The review that goes on in a viewer; None where there is none."""
-    return _scenes.get(viewer)
+    return _scenes.get(compat.key_of(viewer))
 
 
 class Scene:
@@ -78,7 +78,7 @@ class Scene:
         self._add_layers()
         viewer.mouse_drag_callbacks.append(self._on_click)
         viewer.dims.events.current_step.connect(self._on_step)
-        _scenes[viewer] = self
+        _scenes[compat.key_of(viewer)] = self
         compat.show_scale_bar(viewer)
         self._on_step()
 
@@ -126,9 +126,9 @@ class Scene:
 
     def close(self) -> None:
         """Leave the viewer as it was before."""
-        if _scenes.get(self.viewer) is not self:
+        if _scenes.get(compat.key_of(self.viewer)) is not self:
             return
-        del _scenes[self.viewer]
+        del _scenes[compat.key_of(self.viewer)]
         self.viewer.dims.events.current_step.disconnect(self._on_step)
         if self._on_click in self.viewer.mouse_drag_callbacks:
             self.viewer.mouse_drag_callbacks.remove(self._on_click)
@@ -252,10 +252,7 @@ class Scene:
         frame, y, x = place
         if frame != self.frame:
             self.go_to_frame(frame)
-        camera = self.viewer.camera
-        camera.center = (*camera.center[:-2], y, x)
-        # world units are um, and zoom is canvas pixels per um: never zoom out by itself
-        camera.zoom = max(camera.zoom, 600.0 / _FIELD_UM)
+        compat.look_at(self.viewer, y, x, _FIELD_UM)
 
     def _highlight(self) -> None:
         """Mark what is selected on the canvas."""
