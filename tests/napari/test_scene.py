@@ -6,7 +6,6 @@ import shutil
 import numpy as np
 import pytest
 
-from migradetect.errors import EditError
 from migradetect.review import ReviewSession, edits
 from migradetect_napari import _compat as compat
 from migradetect_napari._commands import COMMANDS, Desk, NotYet
@@ -224,12 +223,16 @@ def test_every_command_makes_its_edit(shared, name):
         at(scene, row["y_um"], row["x_um"], int(rows["frame"].iloc[1]))
     if name == "parent":
         on(plane, cells[0])
+    if name == "merge_cells" and len(cells) < 2:
+        after = np.array(plane)
+        after[2:40, 2:40] = session.next_id("cell")
+        scene.do(edits.PaintCells.between(frame, plane, after))
+        plane = session.labels["cells"][frame]
+        cells = [int(one) for one in np.unique(plane[plane > 0])]
     if name in ("merge_cells", "relink_cells"):
         on(plane, cells[0])
         assert press() is None
         on(plane, cells[-1])
-        if name == "merge_cells" and len(cells) < 2:
-            pytest.skip("one cell in the frame")
     if name == "split_cell":
         yy, xx = np.nonzero(plane == cells[0])
         middle = (xx.min() + xx.max()) / 2
@@ -249,16 +252,13 @@ def test_every_command_makes_its_edit(shared, name):
         on(plane, cells[0])
     edit = press()
     assert edit is not None
-    try:
-        change = scene.do(edit)
-    except EditError as error:
-        assert name in ("cut_fiber",), error  # a short fiber has no two pieces worth keeping
-        return
+    change = scene.do(edit)
     assert session.history[-1] == edit
     assert change.migrasome_ids | change.cell_ids | change.fiber_ids
     line = json.loads(session.path.read_text().splitlines()[-1])
     assert line["edit"]["op"] == edit.op
-    scene.undo()
+    while session.can_undo:
+        scene.undo()
     assert session.tables["tracks"].equals(before)
 
 
@@ -317,17 +317,16 @@ def test_colours_and_candidates_follow_the_panel(scene):
     assert len(scene.layer("candidates").data) == 0
 
 
-def test_results_without_the_recording(out, monkeypatch):
+def test_results_without_the_recording(out):
     from napari.components import ViewerModel
 
     path = out / "dish" / "movie.json"
     record = json.loads(path.read_text())
-    record["path"] = record["path"] + ".gone"
-    record.get("input", {}).pop("path", None)
+    for part in (record, record.get("input", {})):
+        part.update({name: f"{part[name]}.gone" for name in ("path", "absolute_path") if name in part})
     path.write_text(json.dumps(record))
     session = ReviewSession.open(out, "dish")
-    if session.movie is not None:
-        pytest.skip("found elsewhere")
+    assert session.movie is None, "test invalid: the recording was found"
     scene = Scene(ViewerModel(), session)
     assert [role_of(layer) for layer in scene.viewer.layers] == ROLES[2:]
     assert session.notes
