@@ -13,12 +13,12 @@ DEMO_OPTIONS := --pixel-size-um 0.18 --frame-interval-s 120
 GUI_PACKAGES := xvfb xauth libegl1 libgl1 libgl1-mesa-dri libopengl0 libdbus-1-3 libfontconfig1 libglib2.0-0 \
 	libxcb-cursor0 libxcb-icccm4 libxcb-image0 libxcb-keysyms1 libxcb-randr0 libxcb-render-util0 libxcb-shape0 \
 	libxcb-xinerama0 libxkbcommon-x11-0
-# software rendering: the same pictures on every computer
-UNDER_X := QT_QPA_PLATFORM=xcb LIBGL_ALWAYS_SOFTWARE=1 QT_API=$(QT_API) \
-	xvfb-run --auto-servernum --server-args="-screen 0 1600x1000x24"
 # which Qt: pyqt6, or pyside6 in an environment of its own (`make test-pyside`)
 QT_API ?= pyqt6
 GUI_EXTRA ?= test-gui
+# software rendering: the same pictures on every computer
+UNDER_X := QT_QPA_PLATFORM=xcb LIBGL_ALWAYS_SOFTWARE=1 QT_API=$(QT_API) \
+	xvfb-run --auto-servernum --server-args="-screen 0 1600x1000x24"
 
 .DEFAULT_GOAL := help
 .PHONY: help test test-gui test-pyside lint demo clean system-packages

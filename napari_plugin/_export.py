@@ -155,6 +155,8 @@ class ExportWidget(QWidget):
         step = self.viewer.dims.current_step
         with _marks(self.viewer, self.bar_box.isChecked(), self.time_box.isChecked()):
             try:
+                # what the window still has to lay out would change the size
+                QApplication.processEvents()
                 first = compat.canvas_picture(self.viewer)
                 height, width = (side // 2 * 2 for side in first.shape[:2])
                 write_film(path, self._pictures(frames, height, width), len(frames), (height, width), self.rate.value())
@@ -172,7 +174,7 @@ class ExportWidget(QWidget):
             if self._is_cancelled:
                 raise CancelledError("stopped; no film was saved")
             self.viewer.dims.set_current_step(0, frame)
-            yield compat.canvas_picture(self.viewer)[:height, :width, :3]
+            yield _fitted(compat.canvas_picture(self.viewer)[..., :3], height, width)
             self.progress.setValue(done + 1)
 
     def _film_of_field(self, path: str | Path, frames: range) -> None:
@@ -215,6 +217,14 @@ class ExportWidget(QWidget):
             self.task.cancel()
             self.task.wait(30)
         super().closeEvent(event)
+
+
+def _fitted(picture: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    """The picture, cut or with a black margin where the window was resized meanwhile."""
+    out = np.zeros((height, width, 3), np.uint8)
+    part = picture[:height, :width]
+    out[: part.shape[0], : part.shape[1]] = part
+    return out
 
 
 def _marks(viewer: napari.Viewer, scale_bar: bool, time: bool) -> Any:

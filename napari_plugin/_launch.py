@@ -29,9 +29,7 @@ def launch(
     try:
         import napari
     except ModuleNotFoundError as error:
-        raise ParamsError(
-            'review: expected napari, got none installed; pip install "migradetect[gui]"'
-        ) from error
+        raise ParamsError('review: expected napari, got none installed; pip install "migradetect[gui]"') from error
 
     from migradetect_napari._review import open_review
 
