@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-__all__ = ["COLOUR_BY", "LEGEND", "colours_of", "id_colours"]
+__all__ = ["COLOUR_BY", "LEGEND", "PALETTE", "colours_of", "id_colours"]
 
 #: What migrasomes may be coloured by.
 COLOUR_BY = ("status", "migrasome_id", "cell_id", "score", "location", "fate")
@@ -44,13 +44,16 @@ def _rgba(colour: str) -> tuple[float, float, float, float]:
     return red, green, blue, 1.0
 
 
+#: Colours of ids 1, 2, 3 and so on, shape (K, 4); they begin again after the last.
+PALETTE = np.array([_rgba(colour) for colour in _CYCLE], np.float32)
+
+
 def id_colours(ids: Sequence[Any] | pd.Series[Any]) -> NDArray[np.float32]:
     """Colour of each id, shape (N, 4); grey where it is null."""
     numbers = pd.to_numeric(pd.Series(ids), errors="coerce").to_numpy(dtype=float, na_value=np.nan)
-    palette = np.array([_rgba(colour) for colour in _CYCLE], np.float32)
     known = np.isfinite(numbers)
     out = np.tile(np.array(_rgba(_UNKNOWN), np.float32), (len(numbers), 1))
-    out[known] = palette[(numbers[known].astype(int) - 1) % len(palette)]
+    out[known] = PALETTE[(numbers[known].astype(int) - 1) % len(PALETTE)]
     return out
 
 

@@ -165,11 +165,13 @@ def replace_tracks(layer: Any, data: NDArray[Any], options: dict[str, Any]) -> N
     layer.graph = options.get("graph", {})
 
 
-def set_label_colours(layer: Any, colours: dict[int | None, Any]) -> None:
-    """Colour of each label."""
-    from napari.utils.colormaps import DirectLabelColormap
+def set_label_colours(layer: Any, palette: NDArray[Any]) -> None:
+    """Colour of each label: label n takes row (n - 1) of the palette, which begins again at its end."""
+    from napari.utils.colormaps import CyclicLabelColormap
 
-    layer.colormap = DirectLabelColormap(color_dict=colours)
+    # not a table of colours by label, for which napari compiles code for seconds
+    background = np.zeros((1, 4), np.float32)
+    layer.colormap = CyclicLabelColormap(colors=np.concatenate([background, palette]))
 
 
 @contextlib.contextmanager

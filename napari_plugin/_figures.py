@@ -62,7 +62,7 @@ def _legend(axes: Axes, **options: Any) -> None:
     )
 
 
-def draw_growth(figure: Figure, tables: Tables, migrasome_id: int | None, now_min: float | None = None) -> None:
+def draw_growth(figure: Figure, tables: Tables, migrasome_id: int | None) -> None:
     """Diameter and TSPAN4 signal of a migrasome over time, its fit, birth and end.
 
     Parameters
@@ -73,8 +73,6 @@ def draw_growth(figure: Figure, tables: Tables, migrasome_id: int | None, now_mi
         Reviewed tables.
     migrasome_id : int or None
         Which.
-    now_min : float, optional
-        Time that is shown in the viewer.
     """
     tracks = tables["tracks"]
     found = tracks[tracks["migrasome_id"] == migrasome_id]
@@ -105,8 +103,6 @@ def draw_growth(figure: Figure, tables: Tables, migrasome_id: int | None, now_mi
     for column, colour, name in (("birth_time_min", _BIRTH, "birth"), ("end_time_min", _END, "end")):
         if pd.notna(track[column]):
             axes.axvline(float(track[column]), color=colour, lw=1.2, ls="--", label=name)
-    if now_min is not None and np.isfinite(now_min):
-        axes.axvline(now_min, color=STYLE["front"], lw=0.8, alpha=0.6)
     _legend(axes, loc="upper left", ncols=2)
 
 
@@ -155,7 +151,7 @@ def _draw_signal(axes: Axes, site: pd.DataFrame) -> None:
     axes.plot([], [], color=STYLE["tspan4"], label="TSPAN4")
 
 
-def draw_counts(figure: Figure, tables: Tables, cell_id: int | None = None, now_min: float | None = None) -> None:
+def draw_counts(figure: Figure, tables: Tables, cell_id: int | None = None) -> None:
     """Migrasomes of each cell that exist at each time.
 
     Parameters
@@ -166,8 +162,6 @@ def draw_counts(figure: Figure, tables: Tables, cell_id: int | None = None, now_
         Reviewed tables.
     cell_id : int, optional
         Cell that is emphasised.
-    now_min : float, optional
-        Time that is shown in the viewer.
     """
     rows = tables["migrasomes"]
     minutes = _numbers(tables["frames"].sort_values("frame")["time_min"])
@@ -196,13 +190,11 @@ def draw_counts(figure: Figure, tables: Tables, cell_id: int | None = None, now_
     # room for the legend above the curves
     axes.set_ylim(0, max(1.0, axes.get_ylim()[1]) * 1.35)
     axes.yaxis.get_major_locator().set_params(integer=True)
-    if now_min is not None and np.isfinite(now_min):
-        axes.axvline(now_min, color=STYLE["front"], lw=0.8, alpha=0.6)
     if len(cells) <= 12:
         _legend(axes, loc="upper left", ncols=2)
 
 
-def draw_site(figure: Figure, tables: Tables, migrasome_id: int | None, now_min: float | None = None) -> None:
+def draw_site(figure: Figure, tables: Tables, migrasome_id: int | None) -> None:
     """Lineage of a site: its cell and that cell's mother, and what happened there over time.
 
     Parameters
@@ -213,8 +205,6 @@ def draw_site(figure: Figure, tables: Tables, migrasome_id: int | None, now_min:
         Reviewed tables.
     migrasome_id : int or None
         Which.
-    now_min : float, optional
-        Time that is shown in the viewer.
     """
     tracks = tables["tracks"]
     found = tracks[tracks["migrasome_id"] == migrasome_id]
@@ -232,8 +222,6 @@ def draw_site(figure: Figure, tables: Tables, migrasome_id: int | None, now_min:
     for column, colour in (("birth_time_min", _BIRTH), ("end_time_min", _END)):
         if pd.notna(track[column]):
             axes.axvline(float(track[column]), color=colour, lw=1.2, ls="--")
-    if now_min is not None and np.isfinite(now_min):
-        axes.axvline(now_min, color=STYLE["front"], lw=0.8, alpha=0.6)
 
 
 def _site_bars(tables: Tables, track: pd.Series[Any]) -> list[tuple[str, list[tuple[float, float]], Any]]:

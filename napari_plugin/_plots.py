@@ -19,7 +19,7 @@ __all__ = ["PlotsWidget"]
 
 _NA = pd.NA
 _NO_TABLES = {"tracks": pd.DataFrame({"migrasome_id": pd.Series(dtype="int64")})}
-#: Stepping through frames redraws once it rests, ms.
+#: Several changes at a time redraw once, ms.
 _PAUSE_MS = 80
 
 
@@ -42,7 +42,7 @@ class PlotsWidget(QWidget):
         self._timer.setSingleShot(True)
         self._timer.setInterval(_PAUSE_MS)
         self._timer.timeout.connect(self.draw)
-        napari_viewer.dims.events.current_step.connect(self._soon)
+        napari_viewer.dims.events.current_step.connect(self._on_step)
         napari_viewer.layers.events.inserted.connect(self._soon)
         napari_viewer.layers.events.removed.connect(self._soon)
         self._soon()
@@ -69,12 +69,17 @@ class PlotsWidget(QWidget):
             number = chosen.id if chosen is not None and chosen.kind == "migrasome" else None
             track = tables["tracks"].set_index("migrasome_id")
             cell = track["cell_id"].get(number) if number is not None else None
-            now = scene.now_min
-            draw_growth(growth.figure, tables, number, now)
-            draw_counts(counts.figure, tables, None if cell is None or cell is _NA else int(cell), now)
-            draw_site(site.figure, tables, number, now)
+            draw_growth(growth.figure, tables, number)
+            draw_counts(counts.figure, tables, None if cell is None or cell is _NA else int(cell))
+            draw_site(site.figure, tables, number)
         for canvas in self.canvases:
             canvas.draw_idle()
+        self._on_step()
+
+    def _on_step(self, *_: Any) -> None:
+        scene = scene_of(self.viewer)
+        for canvas in self.canvases:
+            canvas.set_now(None if scene is None else scene.now_min)
 
     def _on_press(self, event: Any) -> None:
         scene = scene_of(self.viewer)
@@ -84,5 +89,5 @@ class PlotsWidget(QWidget):
     def closeEvent(self, event: Any) -> None:
         """Let go of the viewer."""
         self._timer.stop()
-        self.viewer.dims.events.current_step.disconnect(self._soon)
+        self.viewer.dims.events.current_step.disconnect(self._on_step)
         super().closeEvent(event)

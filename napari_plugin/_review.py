@@ -246,10 +246,9 @@ class ReviewWidget(QWidget):
         except MigradetectError as error:
             self.correct.say(str(error), is_error=True)
             return
-        self.scene = Scene(self.viewer, session, self.movies.name)
+        self.scene = Scene(self.viewer, session, self.movies.name, COLOUR_BY[self.colour.currentIndex()])
         self.scene.selected.connect(self._on_selected)
         self.scene.changed.connect(self._on_changed)
-        self.scene.set_colour_by(COLOUR_BY[self.colour.currentIndex()])
         self.correct.set_scene(self.scene)
         cells = sorted(session.tables["cell_summary"]["cell_id"].astype(int))
         self.cell.blockSignals(True)

@@ -14,6 +14,7 @@ from psygnal import Signal
 from migradetect.errors import MigradetectError
 from migradetect_napari import _compat as compat
 from migradetect_napari import _convert as convert
+from migradetect_napari._colours import PALETTE
 from migradetect_napari._open import points_of, result_layers
 
 if TYPE_CHECKING:
@@ -59,19 +60,23 @@ class Scene:
         Reviewed state.
     name : str, optional
         Shown instead of the movie's name, for a blind review.
+    colour_by : str
+        What migrasomes are coloured by.
     """
 
     selected = Signal(object)
     changed = Signal(object)
     closed = Signal()
 
-    def __init__(self, viewer: ViewerModel, session: ReviewSession, name: str | None = None) -> None:
+    def __init__(
+        self, viewer: ViewerModel, session: ReviewSession, name: str | None = None, colour_by: str = "status"
+    ) -> None:
         earlier = scene_of(viewer)
         if earlier is not None:
             earlier.close()
         self.viewer, self.session, self.name = viewer, session, name or session.movie_id
         self.selection: Selection | None = None
-        self.colour_by = "status"
+        self.colour_by = colour_by
         self.min_candidate_score = 0.05
         self._is_showing = False
         self._is_stroke = False
@@ -100,12 +105,13 @@ class Scene:
             )
         cells, fibers = self.layer("cells"), self.layer("fibers")
         if cells is not None:
-            cells.contour = 2
+            cells.contour = 2 if convert.is_outlined(cells) else 0
             # first, so that it is known of a stroke before anything is painted
             cells.mouse_drag_callbacks.insert(0, self._on_stroke)
             cells.data.on_write = self._on_write
-            self._colour_cells()
+            compat.set_label_colours(cells, PALETTE)
         if fibers is not None:
+            compat.set_label_colours(fibers, PALETTE)
             fibers.editable = False
         points = self.layer("migrasomes")
         if points is not None:
@@ -135,13 +141,6 @@ class Scene:
         for layer in [one for one in self.viewer.layers if self._is_mine(one)]:
             self.viewer.layers.remove(layer)
         self.closed.emit()
-
-    def _colour_cells(self) -> None:
-        ids = np.unique(self.session.tables["cells"]["cell_id"].to_numpy(dtype=int))
-        for role in ("cells",):
-            layer = self.layer(role)
-            if layer is not None:
-                compat.set_label_colours(layer, convert.label_colours(ids))
 
     # where we are
 
@@ -356,7 +355,6 @@ class Scene:
                 layer.refresh()
         self._refresh_tracks("migrasome_tracks", convert.migrasome_tracks, tables["migrasomes"])
         if cells:
-            self._colour_cells()
             self._refresh_tracks("cell_tracks", convert.cell_tracks, tables["cells"])
 
     def _refresh_tracks(self, role: str, make: Any, table: pd.DataFrame) -> None:

@@ -83,12 +83,15 @@ class ListView(QTableView):
         self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
         self.horizontalHeader().setSortIndicator(0, Qt.SortOrder.AscendingOrder)
         self.setSortingEnabled(True)
-        self.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.ResizeToContents)
+        # the first rows tell how wide a column is; measuring thousands takes seconds
+        self.horizontalHeader().setResizeContentsPrecision(20)
+        self.horizontalHeader().setSectionResizeMode(QHeaderView.ResizeMode.Interactive)
         self.horizontalHeader().setStretchLastSection(True)
         self.verticalHeader().setVisible(False)
         self.verticalHeader().setDefaultSectionSize(20)
         self.selectionModel().currentRowChanged.connect(self._on_current)
         self._is_quiet = False
+        self._is_fitted = False
 
     @property
     def table(self) -> pd.DataFrame:
@@ -98,7 +101,11 @@ class ListView(QTableView):
     def set_table(self, table: pd.DataFrame, selected: int | None = None) -> None:
         """List something else; the id that is selected stays so."""
         self._is_quiet = True
+        is_new = list(table.columns) != list(self.table.columns)
         self._model.set_table(table)
+        if is_new or not self._is_fitted:
+            self.resizeColumnsToContents()
+            self._is_fitted = bool(len(table))
         # rows sorted anew by the user lose the selection, which is by row
         self._is_quiet = False
         self.select(selected)
