@@ -84,7 +84,7 @@ def export_film(
             planes = {
                 name: labels[name][frame] for name in ("cells", "fibers") if labels is not None and name in labels
             }
-            yield draw_frame(
+            picture = draw_frame(
                 {role: movie.frame(frame, role) for role in style.limits},
                 style,
                 time_min=movie.calibration.minutes(float(frame)),
@@ -93,6 +93,7 @@ def export_film(
             )
             if progress is not None:
                 progress(done + 1, len(chosen))
+            yield picture
 
     return write_film(path, pictures(), len(chosen), (height, width), frames_per_s)
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from migradetect.growth import GrowthFit
 from migradetect_napari._colours import LEGEND, id_colours
 
-__all__ = ["STYLE", "draw_counts", "draw_growth", "draw_site", "draw_threshold"]
+__all__ = ["STYLE", "draw_counts", "draw_growth", "draw_hint", "draw_site", "draw_threshold"]
 
 Tables = Mapping[str, pd.DataFrame]
 #: Colours of a plot beside napari's dark windows.
@@ -60,6 +60,11 @@ def _legend(axes: Axes, **options: Any) -> None:
     axes.legend(
         fontsize=7, frameon=True, facecolor=STYLE["back"], edgecolor=STYLE["grid"], labelcolor=STYLE["front"], **options
     )
+
+
+def draw_hint(figure: Figure, text: str) -> None:
+    """A line of text instead of a plot."""
+    _message(figure, text)
 
 
 def draw_growth(figure: Figure, tables: Tables, migrasome_id: int | None) -> None:
@@ -139,14 +144,15 @@ def _draw_fit(axes: Axes, track: pd.Series[Any], minutes: NDArray[np.float64]) -
 
 
 def _draw_signal(axes: Axes, site: pd.DataFrame) -> None:
-    signal = _numbers(site["tspan4_signal"])
+    # through a body the signal is that of the body
+    signal = np.where(site["is_covered"].astype(bool), np.nan, _numbers(site["tspan4_signal"]))
     if not np.isfinite(signal).any():
         return
     twin = axes.twinx()
     _dress(twin)
     twin.set_facecolor("none")
     twin.plot(_numbers(site["time_min"]), signal, color=STYLE["tspan4"], lw=1.2, alpha=0.9)
-    twin.set_ylabel("TSPAN4 at the site (count um2)", fontsize=8, color=STYLE["tspan4"])
+    twin.set_ylabel("TSPAN4 (count um2)", fontsize=8, color=STYLE["tspan4"])
     twin.tick_params(axis="y", colors=STYLE["tspan4"])
     axes.plot([], [], color=STYLE["tspan4"], label="TSPAN4")
 
@@ -294,7 +300,7 @@ def draw_threshold(
     count : int
         Accepted at it.
     """
-    axes = _axes(figure, f"{count} accepted at {current:.2f}", "smallest score", "candidates in this frame")
+    axes = _axes(figure, f"{count} accepted at {current:.2f}", "smallest score", "accepted in frame")
     axes.step(thresholds, counts, where="post", color=STYLE["diameter"], lw=1.5)
     axes.axvline(current, color=_END, lw=1.2, ls="--")
     axes.plot([current], [count], "o", color=_END, ms=5)

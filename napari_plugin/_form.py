@@ -56,7 +56,7 @@ class ParameterForm(QWidget):
         layout = QVBoxLayout()
         layout.setContentsMargins(2, 2, 2, 2)
         names = [name for name, _ in sections()]
-        for section in sorted(names, key=lambda name: (name not in _FIRST, names.index(name))):
+        for section in [*_FIRST, *(name for name in names if name not in _FIRST)]:
             layout.addWidget(self._section(section))
         layout.addStretch()
         inner = QWidget()

@@ -9,7 +9,7 @@ from qtpy.QtCore import QTimer
 from qtpy.QtWidgets import QHBoxLayout, QWidget
 
 from migradetect_napari._canvas import Canvas
-from migradetect_napari._figures import draw_counts, draw_growth, draw_site
+from migradetect_napari._figures import draw_counts, draw_growth, draw_hint, draw_site
 from migradetect_napari._scene import Scene, scene_of
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 __all__ = ["PlotsWidget"]
 
 _NA = pd.NA
-_NO_TABLES = {"tracks": pd.DataFrame({"migrasome_id": pd.Series(dtype="int64")})}
 #: Several changes at a time redraw once, ms.
 _PAUSE_MS = 80
 
@@ -60,9 +59,8 @@ class PlotsWidget(QWidget):
                 scene.changed.connect(self._soon)
         growth, counts, site = self.canvases
         if scene is None:
-            draw_growth(growth.figure, _NO_TABLES, None)
-            draw_site(site.figure, _NO_TABLES, None)
-            draw_growth(counts.figure, _NO_TABLES, None)
+            for canvas in self.canvases:
+                draw_hint(canvas.figure, "Open results to see plots.")
         else:
             tables = scene.session.tables
             chosen = scene.selection
@@ -72,6 +70,12 @@ class PlotsWidget(QWidget):
             draw_growth(growth.figure, tables, number)
             draw_counts(counts.figure, tables, None if cell is None or cell is _NA else int(cell))
             draw_site(site.figure, tables, number)
+            if chosen is not None and chosen.kind == "candidate":
+                row = tables["candidates"].set_index("candidate_id").loc[chosen.id]
+                why = "" if pd.isna(row["reason"]) else f": {row['reason']}"
+                draw_hint(
+                    growth.figure, f"candidate {chosen.id}{why}\n(score {row['score']:.2f}); K makes it a migrasome"
+                )
         for canvas in self.canvases:
             canvas.draw_idle()
         self._on_step()

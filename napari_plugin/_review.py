@@ -88,7 +88,7 @@ class ReviewWidget(QWidget):
         self.reviewer.setPlaceholderText("your name")
         self.reviewer.setToolTip("Each reviewer keeps a log of their own; leave it empty for the common one.")
         self.reviewer.editingFinished.connect(self._on_reviewer)
-        self.list, self.candidates = ListView(), ListView()
+        self.list, self.candidates = ListView(), ListView("score", descending=True)
         self.list.picked.connect(lambda number: self._select("migrasome", number))
         self.candidates.picked.connect(lambda number: self._select("candidate", number))
         actions = {

@@ -70,18 +70,28 @@ def _shown(value: Any) -> str:
 
 
 class ListView(QTableView):
-    """List with the ids in its first column."""
+    """List with the ids in its first column.
+
+    Parameters
+    ----------
+    by : str
+        Column by which it is sorted until the user chooses another.
+    descending : bool
+        Largest first.
+    """
 
     #: The id of the row that was clicked.
     picked = Signal(int)
 
-    def __init__(self) -> None:
+    def __init__(self, by: str = "id", descending: bool = False) -> None:
         super().__init__()
         self._model = _Model()
+        self._model.order = (by, not descending)
         self.setModel(self._model)
         self.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
         self.setSelectionMode(QAbstractItemView.SelectionMode.ExtendedSelection)
-        self.horizontalHeader().setSortIndicator(0, Qt.SortOrder.AscendingOrder)
+        # set before sorting is switched on, which sorts by it; the table comes later
+        self.horizontalHeader().setSortIndicator(-1, Qt.SortOrder.AscendingOrder)
         self.setSortingEnabled(True)
         # the first rows tell how wide a column is; measuring thousands takes seconds
         self.horizontalHeader().setResizeContentsPrecision(20)
