@@ -218,6 +218,8 @@ def _review(folder: Path) -> tuple[dict[str, Any], list[str]]:
         counts = review_counts(folder)
     except MigradetectError as error:
         return {}, [f"corrections are not applied: {_one_line(error)}"]
+    except Exception as error:  # noqa: BLE001 (the movie is done; what a person did to it must not make it fail)
+        return {}, [f"corrections are not applied: unexpected {type(error).__name__}: {_one_line(error)}"]
     return counts.row, counts.notes
 
 

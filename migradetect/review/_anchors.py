@@ -52,7 +52,8 @@ class Anchors:
         for kind, number in edit.named():
             anchor = self._anchor(state, kind, number, frame)
             if anchor:
-                out.append({"kind": kind, "id": number, **anchor})
+                made = {"made": True} if number >= self._bench.start.next_ids[kind] else {}
+                out.append({"kind": kind, "id": number, **made, **anchor})
         if isinstance(edit, edits.Add):
             y, x = np.array([edit.y_um, edit.x_um]) - self._bench.drift(edit.frame)
             place = {"y_stage_um": float(y), "x_stage_um": float(x), "diameter_um": edit.diameter_um}
@@ -100,7 +101,7 @@ class Anchors:
             }
         if number not in places.index:
             return None
-        one: dict[str, float] = places.loc[number].to_dict()
+        one: dict[Any, Any] = places.loc[number].to_dict()
         return {name: float(one[name]) for name in ("y_stage_um", "x_stage_um", "diameter_um")} | {
             name: int(one[name]) for name in ("frame_first", "frame_last")
         }
@@ -160,7 +161,7 @@ class Anchors:
         found_now = self._found_now(state, line, edit, anchors)
         if found_now is not None:
             return found_now
-        fresh = dict(self._state_ids(state))
+        fresh = dict(state.next_ids)
 
         def of(kind: str, number: int) -> int:
             self._match(results, kind, active)
@@ -182,9 +183,6 @@ class Anchors:
             return found
 
         return edit.with_ids(of)
-
-    def _state_ids(self, state: State) -> Mapping[str, int]:
-        return state.next_ids
 
     def _found_now(
         self, state: State, line: Mapping[str, Any], edit: Edit, anchors: Mapping[tuple[Any, Any], Mapping[str, Any]]
@@ -218,20 +216,14 @@ class Anchors:
             if str(line.get("results")) != results:
                 continue
             for anchor in line.get("anchors") or ():
-                if anchor.get("kind") == kind and int(anchor["id"]) not in self._known[results, kind]:
+                known = anchor.get("id") in self._known[results, kind]
+                # what a correction made is looked for once that correction has been made again
+                if anchor.get("kind") == kind and not known and not anchor.get("made"):
                     wanted.setdefault(int(anchor["id"]), anchor)
-        made = {
-            int(number)
-            for line in active
-            if str(line.get("results")) == results
-            for of, number in line.get("created") or ()
-            if of == kind
-        }
         places = self._places(self._bench.start, kind)
         pairs = [
             (cost, logged, int(str(now)))
             for logged, anchor in wanted.items()
-            if logged not in made
             for now, cost in _costs(places, anchor).items()
         ]
         taken: set[int] = set()

@@ -186,14 +186,12 @@ def _known_cells(bench: Workbench, state: State) -> set[int]:
 def _remeasure(bench: Workbench, state: State, cells_of: Mapping[int, set[int]]) -> State:
     """Rows of some cells in some frames, measured on the label planes as they are now."""
     frames = {}
+    mothers = bench.cells(state).dropna(subset=["mother_id"]).groupby("cell_id")["mother_id"].first().to_dict()
     for frame, ids in cells_of.items():
         rows = bench.cells_in(state, frame)
         new = _measured(bench, state, frame, ids)
-        known = rows.set_index("cell_id")["mother_id"]
-        mothers = bench.cells(state).groupby("cell_id")["mother_id"].first()
         if len(new):
-            known_mothers = new["cell_id"].map(known).fillna(new["cell_id"].map(mothers))
-            new["mother_id"] = known_mothers.astype("Int64")
+            new["mother_id"] = pd.array([mothers.get(int(one), pd.NA) for one in new["cell_id"]], dtype="Int64")
         kept = rows[~rows["cell_id"].isin(list(ids))]
         parts = [part for part in (kept, finish(bench.base, "cells", new) if len(new) else kept[:0]) if len(part)]
         frames[frame] = pd.concat(parts, ignore_index=True).sort_values("cell_id") if parts else rows[:0]

@@ -230,10 +230,10 @@ class _Tiles:
                 continue
             part = plane[box[0]].astype(np.float32)
             tile = out[self._tile[k][0] :, self._tile[k][1] :][: self.size, : self.size]
-            # beyond the edge of the image the filters of single pixels see what is nearest
+            # beyond the edge of the image the filters see what they see in the whole frame
             before = np.maximum(-self._corner[k], 0)
             after = np.array(tile.shape) - before - part.shape
-            tile[:] = np.pad(part, [(before[0], after[0]), (before[1], after[1])], mode="edge")
+            tile[:] = np.pad(part, [(before[0], after[0]), (before[1], after[1])], mode="symmetric")
         return out
 
     @cached_property

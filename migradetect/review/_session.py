@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from migradetect._version import __version__
-from migradetect.errors import EditError
+from migradetect.errors import CancelledError, EditError, printable
 from migradetect.movie import Movie
 from migradetect.results import Results
 from migradetect.review._anchors import Anchors
@@ -83,9 +83,19 @@ class ReviewSession:
         The images, for the photometry of new places.
     reviewer : str or None
         Whose log it is.
+    progress, cancel : callable, optional
+        As in :meth:`open`.
     """
 
-    def __init__(self, base: Base, log: EditLog, recording: Recording, reviewer: str | None) -> None:
+    def __init__(
+        self,
+        base: Base,
+        log: EditLog,
+        recording: Recording,
+        reviewer: str | None,
+        progress: Callable[[int, int], None] | None = None,
+        cancel: Callable[[], bool] | None = None,
+    ) -> None:
         self.base, self.reviewer = base, reviewer
         self._log, self._recording = log, recording
         self._bench = Workbench(base, recording)
@@ -96,8 +106,14 @@ class ReviewSession:
         self._anchors = Anchors(self._bench)
         self._history, notes = History.of(log.lines)
         self._notes = [*log.notes, *notes]
-        for line in self._history.active:
+        # a run may replace the folder while the review is open: what it was made on is settled now
+        _ = base.fingerprint
+        for done, line in enumerate(self._history.active, start=1):
+            if cancel is not None and cancel():
+                raise CancelledError(f"{base.movie_id}: stopped while its corrections were made again")
             self._replay(line)
+            if progress is not None:
+                progress(done, len(self._history.active))
 
     @classmethod
     def open(
@@ -106,6 +122,8 @@ class ReviewSession:
         movie_id: str | None = None,
         reviewer: str | None = None,
         movie: Movie | None = None,
+        progress: Callable[[int, int], None] | None = None,
+        cancel: Callable[[], bool] | None = None,
     ) -> ReviewSession:
         """Open the review of a movie: its results, and the corrections that were made before.
 
@@ -119,6 +137,10 @@ class ReviewSession:
             Whose log; by default the one without a name, ``edits.jsonl``.
         movie : Movie, optional
             The recording, where it is open already; by default it is opened from where it was, once it is needed.
+        progress : callable, optional
+            Called with the number of corrections that are made again, and of all.
+        cancel : callable, optional
+            Asked before each; opening stops when it returns True.
 
         Returns
         -------
@@ -130,11 +152,13 @@ class ReviewSession:
             If there is no such movie.
         ReadError
             If results or log can't be read.
+        CancelledError
+            If `cancel` returned True.
         """
         folder = movie_folder(out_dir, movie_id)
         base = Base.load(folder)
         log = EditLog.read(log_path(folder, reviewer))
-        return cls(base, log, Recording(base, movie), reviewer)
+        return cls(base, log, Recording(base, movie), reviewer, progress, cancel)
 
     # what there is
 
@@ -339,11 +363,17 @@ class ReviewSession:
         """Apply a line of the log to the state as it is."""
         edit = None
         try:
+            if int(line.get("format") or 0) > FORMAT:
+                raise EditError(
+                    f"it was made by migradetect {line.get('version')}, whose lines this version can't read"
+                )
             edit = parse_edit(line.get("edit") or {})
             here = self._anchors.translate(self._state, line, edit, self._history.active)
             applied = apply_edit(self._bench, self._state, here, self._who)
         except EditError as error:
             return edit, None, str(error)
+        except Exception as error:  # noqa: BLE001 (one line that can't be made must not lock a person out of all others)
+            return edit, None, f"{line.get('id')}: unexpected {type(error).__name__}: {printable(str(error))}"
         self._anchors.learn(line, applied.created)
         return here, applied, ""
 

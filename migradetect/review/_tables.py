@@ -60,12 +60,13 @@ class Tables(Mapping[str, pd.DataFrame]):
     def _with_source(self, name: str, table: pd.DataFrame) -> pd.DataFrame:
         kind, column = _KIND[name]
         edited = self._state.edited(kind)
-        source = table[column].map(edited).astype("string")
+        source = pd.array([edited.get(int(one)) for one in table[column]], dtype="string")
         changed = {one for one, who in edited.items() if any(not w.endswith(": accept") for w in who.split("; "))}
         table = table.copy()
         table[EDITED], table[SOURCE] = table[column].isin(list(changed)).astype(bool), source
         if name == "tracks":
-            table["review_status"] = table[column].map(self._state.status).fillna("auto").astype("string")
+            status = [self._state.status.get(int(one), "auto") for one in table[column]]
+            table["review_status"] = pd.array(status, dtype="string")
         return table
 
     def _of_migrasomes(self, name: str, attribute: str, order: list[str]) -> pd.DataFrame:

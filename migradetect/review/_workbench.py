@@ -162,7 +162,15 @@ class Workbench:
         place = np.array(base.shape_yx) * base.calibration.pixel_size_um / 2
         middle = base.usable.n_frames // 2
         site = Site(
-            0, *map(float, place), 1.0, None, (middle, middle), frozenset(), np.nan, by_hand=frozenset({"place"})
+            0,
+            float(place[0]),
+            float(place[1]),
+            1.0,
+            None,
+            (middle, middle),
+            frozenset(),
+            np.nan,
+            by_hand=frozenset({"place"}),
         )
         self.measure(state, site, int(base.timeline.numbers[middle]))
 
@@ -245,7 +253,7 @@ class Workbench:
         track, rows = base.tracks_of[migrasome_id], base.rows_of[migrasome_id]
         traces = base.traces_of[migrasome_id]
         one = track.iloc[0]
-        known: dict[str, float] = base.places.loc[migrasome_id].to_dict()
+        known: dict[Any, Any] = base.places.loc[migrasome_id].to_dict()
         used = rows[rows["frame"].isin(base.timeline.numbers)]
         numbers = np.searchsorted(base.timeline.numbers, used["frame"].to_numpy(int))
         first, last = int(numbers.min()), int(numbers.max())
@@ -289,6 +297,8 @@ class Workbench:
         numbers = self.base.timeline.numbers
         for change in state.plane_changes:
             within = np.flatnonzero((numbers >= change.first) & (numbers <= change.last))
+            if not within.size:
+                continue
             names = ("nearest_cell", "covering_cell") if change.name == "cells" else ("nearest_fiber",)
             around = around.copy()
             if change.renamed is not None:

@@ -117,11 +117,16 @@ def test_results_of_another_file_are_not_replaced(run, tmp_path):
 
 def test_corrections_are_not_lost(run, tmp_path):
     run("a")
-    (tmp_path / "out" / "a" / "edits.jsonl").write_text("{}\n")
-    assert run().outcomes[0].resumed
-    refused = run(params=load_params("strict", environ={})).outcomes[0]
-    assert refused.status == "failed"
-    assert "corrections" in refused.error
+    log = tmp_path / "out" / "a" / "edits.jsonl"
+    log.write_text("{}\n")
+    kept = run()
+    assert kept.outcomes[0].resumed
+    assert kept.movies["n_edits"].tolist() == [0]
+    again = run(params=load_params("strict", environ={})).outcomes[0]
+    assert (again.status, again.resumed) == ("done", False)
+    assert log.read_text() == "{}\n"
+    assert run(force=True).outcomes[0].status == "done"
+    assert log.read_text() == "{}\n"
 
 
 def test_earlier_movies_of_the_folder_stay_in_the_table(run, tmp_path):

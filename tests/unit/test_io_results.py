@@ -221,11 +221,17 @@ def test_corrections_outlive_a_new_run(tmp_path):
     folder = write_results(results(), tmp_path / "m")
     (folder / "edits.jsonl").write_text("first\n")
     assert is_complete(folder, verify=True), "corrections are not part of the results"
-    write_results(results(), folder)
-    (folder / "edits.jsonl").write_text("second\n")
-    write_results(results(), folder)
-    assert (folder / "edits.previous.jsonl").read_text() == "first\nsecond\n"
-    assert not (folder / "edits.jsonl").exists(), "they name objects of other results"
+    (folder / "edits.anna.jsonl").write_text("second\n")
+    (folder / "edits.previous.jsonl").write_text("of an earlier version\n")
+    (folder / "reviewed").mkdir()
+    (folder / "reviewed" / "tracks.csv").write_text("old")
+    for _ in range(2):
+        write_results(results(), folder)
+        assert (folder / "edits.jsonl").read_text() == "first\n"
+        assert (folder / "edits.anna.jsonl").read_text() == "second\n"
+        assert (folder / "edits.previous.jsonl").read_text() == "of an earlier version\n"
+        assert not (folder / "reviewed").exists(), "it follows from results that are gone"
+    assert is_complete(folder, verify=True)
 
 
 def test_load_a_batch(tmp_path):
