@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import (
+    QApplication,
     QCheckBox,
     QComboBox,
     QGridLayout,
@@ -24,6 +25,7 @@ from migradetect_napari import _compat as compat
 from migradetect_napari._commands import COMMANDS, REASONS, Command, Desk, NotYet
 
 if TYPE_CHECKING:
+    from migradetect.review.edits import Edit
     from migradetect_napari._scene import Scene
 
 __all__ = ["KEYS", "CorrectBox"]
@@ -124,7 +126,7 @@ class CorrectBox(QWidget):
             desk.pending = None
         try:
             edit = command.make(desk)
-            change = None if edit is None else desk.scene.do(edit)
+            change = None if edit is None else self._do(edit)
         except NotYet as hint:
             self.say(str(hint))
             return
@@ -137,6 +139,17 @@ class CorrectBox(QWidget):
             self.update_buttons()
             if command.name in ("accept", "reject") and self.advance.isChecked():
                 self.decided.emit()
+
+    def _do(self, edit: Edit) -> Any:
+        """Make a correction; what must be measured in all frames takes some seconds in a long movie."""
+        assert self._desk is not None
+        self.say("measuring ...")
+        self.message.repaint()
+        QApplication.setOverrideCursor(Qt.CursorShape.WaitCursor)
+        try:
+            return self._desk.scene.do(edit)
+        finally:
+            QApplication.restoreOverrideCursor()
 
     def undo(self) -> None:
         """Take back the last correction."""

@@ -148,6 +148,9 @@ class ExportWidget(QWidget):
         self.film_button.setText("Save film...")
         self.message.setText(text)
 
+    def _on_saved(self, path: Path) -> None:
+        self._done(f"saved: {path}")
+
     def _film_of_view(self, path: str | Path, frames: range) -> None:
         from migradetect.io import write_film
 
@@ -204,9 +207,9 @@ class ExportWidget(QWidget):
                 cancel=task.is_cancelled,
             )
 
-        self.task = Task(work, self)
+        self.task = Task(work)
         self.task.progress.connect(self.progress.setValue)
-        self.task.done.connect(lambda saved: self._done(f"saved: {saved}"))
+        self.task.done.connect(self._on_saved)
         self.task.failed.connect(self._done)
         self.task.start()
 

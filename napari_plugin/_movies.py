@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -72,8 +73,13 @@ class MovieList:
         """What the movie is called on the screen."""
         return self.names[self.index]
 
-    def open(self, reviewer: str | None) -> ReviewSession:
-        """Reviewed state of the movie that is shown."""
+    def open(
+        self,
+        reviewer: str | None,
+        progress: Callable[[int, int], None] | None = None,
+        cancel: Callable[[], bool] | None = None,
+    ) -> ReviewSession:
+        """Reviewed state of the movie that is shown; corrections made before are made again, which may be stopped."""
         from migradetect.review import ReviewSession
 
-        return ReviewSession.open(self.out_dir, self.movie_ids[self.index], reviewer)
+        return ReviewSession.open(self.out_dir, self.movie_ids[self.index], reviewer, progress=progress, cancel=cancel)

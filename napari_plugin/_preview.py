@@ -188,11 +188,17 @@ class PreviewBox(QWidget):
                 lines.append(f"{frame}: {previewer.final(params, frame).counts['candidates']}")
             return lines
 
-        task = Task(work, self)
-        task.done.connect(lambda lines: self.three_counts.setText("frame " + ",  ".join(lines)))
+        task = Task(work)
+        task.done.connect(self._on_counted)
         task.failed.connect(self.three_counts.setText)
-        task.ended.connect(lambda: self.three.setEnabled(True))
+        task.ended.connect(self._on_counting_ended)
         self._counting = task.start()
+
+    def _on_counted(self, lines: list[str]) -> None:
+        self.three_counts.setText("frame " + ",  ".join(lines))
+
+    def _on_counting_ended(self) -> None:
+        self.three.setEnabled(True)
 
     def _stop(self) -> None:
         self._timer.stop()

@@ -14,6 +14,7 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QLineEdit,
+    QProgressDialog,
     QPushButton,
     QSplitter,
     QTabWidget,
@@ -241,11 +242,22 @@ class ReviewWidget(QWidget):
 
     def _show_movie(self) -> None:
         assert self.movies is not None
+        dialog = QProgressDialog("Making earlier corrections again", "Cancel", 0, 1, self)
+        dialog.setWindowModality(Qt.WindowModality.WindowModal)
+        dialog.setMinimumDuration(1000)
+
+        def progress(done: int, total: int) -> None:
+            dialog.setMaximum(max(total, 1))
+            dialog.setValue(done)
+
         try:
-            session = self.movies.open(self.reviewer.text().strip() or None)
+            session = self.movies.open(self.reviewer.text().strip() or None, progress, dialog.wasCanceled)
         except MigradetectError as error:
             self.correct.say(str(error), is_error=True)
             return
+        finally:
+            dialog.close()
+            dialog.deleteLater()
         self.scene = Scene(self.viewer, session, self.movies.name, COLOUR_BY[self.colour.currentIndex()])
         self.scene.selected.connect(self._on_selected)
         self.scene.changed.connect(self._on_changed)

@@ -69,7 +69,7 @@ class RunBox(QWidget):
         """Run movies; results are written as on the command line."""
         out = Path(self.out.text().strip() or "results").expanduser()
 
-        self.task = Task(lambda task: run_movies(entries, out, params, task, command), self)
+        self.task = Task(lambda task: run_movies(entries, out, params, task, command))
         self.task.progress.connect(self._on_event)
         self.task.done.connect(self._on_done)
         self.task.failed.connect(self.status.setText)

@@ -13,10 +13,15 @@ from migradetect.errors import CancelledError, MigradetectError, printable
 __all__ = ["Task", "run_movies"]
 
 
+#: Kept until their threads have ended, even if nobody else waits for them.
+_running: set[Task] = set()
+
+
 class Task(QObject):
     """One piece of work in a thread of its own.
 
-    Signals are delivered in the thread of the window. `work` takes this task: it calls :meth:`tell` and asks
+    Signals are delivered in the thread of the window, where they are connected to methods of its widgets; a bare
+    function might be called in the other thread. `work` takes this task: it calls :meth:`tell` and asks
     :meth:`is_cancelled`.
     """
 
@@ -25,14 +30,17 @@ class Task(QObject):
     failed = Signal(str)
     ended = Signal()
 
-    def __init__(self, work: Callable[[Task], Any], parent: QObject | None = None) -> None:
-        super().__init__(parent)
+    def __init__(self, work: Callable[[Task], Any]) -> None:
+        # without a parent, which would delete it below the feet of its thread
+        super().__init__()
         self._work = work
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="migradetect", daemon=True)
 
     def start(self) -> Task:
         """Begin."""
+        _running.add(self)
+        self.ended.connect(self._forget)
         self._thread.start()
         return self
 
@@ -56,6 +64,9 @@ class Task(QObject):
     def tell(self, value: Any) -> None:
         """Hand something to the window while the work goes on."""
         self._emit(self.progress, value)
+
+    def _forget(self) -> None:
+        _running.discard(self)
 
     def _emit(self, signal: Any, *values: Any) -> None:
         try:
