@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
-    QApplication,
     QCheckBox,
     QComboBox,
     QGridLayout,
@@ -15,6 +14,7 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QInputDialog,
     QLabel,
+    QProgressBar,
     QPushButton,
     QVBoxLayout,
     QWidget,
@@ -23,6 +23,7 @@ from qtpy.QtWidgets import (
 from migradetect.errors import MigradetectError
 from migradetect_napari import _compat as compat
 from migradetect_napari._commands import COMMANDS, REASONS, Command, Desk, NotYet
+from migradetect_napari._worker import Task
 
 if TYPE_CHECKING:
     from migradetect.review.edits import Edit
@@ -34,6 +35,8 @@ __all__ = ["KEYS", "CorrectBox"]
 KEYS = {"next": "N", "previous": "Shift-N", "undo": "U", "redo": "Shift-U", "candidates": "Q"}
 _GROUPS = {"migrasome": "Migrasome", "cell": "Cells", "fiber": "Retraction fibers"}
 _PER_ROW = 4
+#: Longer corrections go on in the background, s.
+_AT_ONCE_S = 0.6
 
 
 class CorrectBox(QWidget):
@@ -54,6 +57,11 @@ class CorrectBox(QWidget):
         self.advance = QCheckBox("then go to the next")
         self.advance.setToolTip("After Keep and Junk, select the next one that nobody has decided about.")
         self.advance.setChecked(True)
+        self._task: Task | None = None
+        self._made: Any = None
+        self.busy = QProgressBar()
+        self.busy.setRange(0, 0)
+        self.busy.setVisible(False)
         self.message = QLabel("")
         self.message.setWordWrap(True)
         self.undo_button = QPushButton(f"Undo  [{KEYS['undo']}]")
@@ -87,6 +95,7 @@ class CorrectBox(QWidget):
         bottom.addWidget(self.undo_button)
         bottom.addWidget(self.redo_button)
         layout.addLayout(bottom)
+        layout.addWidget(self.busy)
         layout.addWidget(self.message)
         return layout
 
@@ -124,9 +133,11 @@ class CorrectBox(QWidget):
         desk.marked = self.marked()
         if desk.pending is not None and desk.pending[0] != command.name:
             desk.pending = None
+        if self._task is not None:
+            self.say("still measuring the correction before; then press again")
+            return
         try:
             edit = command.make(desk)
-            change = None if edit is None else self._do(edit)
         except NotYet as hint:
             self.say(str(hint))
             return
@@ -134,22 +145,40 @@ class CorrectBox(QWidget):
             desk.pending = None
             self.say(str(error), is_error=True)
             return
-        if change is not None:
-            self.say(f"{command.label.lower()}: kept in the log")
-            self.update_buttons()
-            if command.name in ("accept", "reject") and self.advance.isChecked():
-                self.decided.emit()
+        if edit is not None:
+            self._start(command, edit)
 
-    def _do(self, edit: Edit) -> Any:
-        """Make a correction; what must be measured in all frames takes some seconds in a long movie."""
+    def _start(self, command: Command, edit: Edit) -> None:
+        """Make a correction; what must be measured in all frames goes on while the window lives."""
         assert self._desk is not None
-        self.say("measuring ...")
-        self.message.repaint()
-        QApplication.setOverrideCursor(Qt.CursorShape.WaitCursor)
-        try:
-            return self._desk.scene.do(edit)
-        finally:
-            QApplication.restoreOverrideCursor()
+        scene = self._desk.scene
+        self._task, self._made = Task(lambda task: scene.compute(edit)), (scene, command)
+        self._task.ended.connect(self._finish)
+        self._task.start()
+        # most are made at once, and then the answer should be there with the key
+        if self._task.wait(_AT_ONCE_S):
+            self._finish()
+        else:
+            self.say(f"{command.label.lower()}: measuring in all frames ...")
+            self.busy.setVisible(True)
+
+    def _finish(self) -> None:
+        task = self._task
+        if task is None or not task.wait(1.0):
+            return
+        scene, command = self._made
+        self._task = None
+        self.busy.setVisible(False)
+        if task.error is not None:
+            self.say(task.error, is_error=True)
+            return
+        if self._desk is None or scene is not self._desk.scene:
+            return  # another movie is shown by now; the correction is in the log of the first
+        scene.show(task.result)
+        self.say(f"{command.label.lower()}: kept in the log")
+        self.update_buttons()
+        if command.name in ("accept", "reject") and self.advance.isChecked():
+            self.decided.emit()
 
     def undo(self) -> None:
         """Take back the last correction."""
@@ -161,6 +190,9 @@ class CorrectBox(QWidget):
 
     def _step(self, what: str) -> None:
         if self._desk is None:
+            return
+        if self._task is not None:
+            self.say("still measuring the correction before; then press again")
             return
         try:
             change = getattr(self._desk.scene, what)()

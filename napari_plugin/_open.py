@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+import weakref
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from migradetect.errors import NoMoviesError
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
     from migradetect.movie import Movie
     from migradetect.review import ReviewSession
 
-__all__ = ["Place", "find_results", "movie_entries", "movie_layers", "points_of", "result_layers"]
+__all__ = ["Place", "find_results", "lock_of", "movie_entries", "movie_layers", "points_of", "result_layers"]
 
 
 @dataclass(frozen=True)
@@ -132,6 +135,14 @@ def points_of(session: ReviewSession, mark: Any, colour_by: str) -> convert.Laye
     return convert.migrasome_points(table, status, session.base.calibration, mark, colour_by, fates)
 
 
+_locks: weakref.WeakKeyDictionary[Any, threading.RLock] = weakref.WeakKeyDictionary()
+
+
+def lock_of(session: ReviewSession) -> Any:
+    """Held while a correction is made, which may happen in another thread."""
+    return _locks.setdefault(session, threading.RLock())
+
+
 class _Planes:
     """Label planes of a session in its present state."""
 
@@ -139,4 +150,12 @@ class _Planes:
         self.session, self.role = session, role
 
     def __getitem__(self, frame: int) -> Any:
-        return self.session.labels[self.role][frame]
+        lock = lock_of(self.session)
+        if lock.acquire(blocking=False):
+            try:
+                return self.session.labels[self.role][frame]
+            finally:
+                lock.release()
+        # a correction is being measured: the automatic plane meanwhile, and the layer is read anew after it
+        stored = self.session.base.results.labels.get(self.role)
+        return np.zeros(self.session.base.shape_yx, np.uint32) if stored is None else stored[frame]

@@ -15,7 +15,7 @@ from migradetect.errors import MigradetectError
 from migradetect_napari import _compat as compat
 from migradetect_napari import _convert as convert
 from migradetect_napari._colours import PALETTE
-from migradetect_napari._open import points_of, result_layers
+from migradetect_napari._open import lock_of, points_of, result_layers
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -312,25 +312,33 @@ class Scene:
 
     def do(self, edit: Edit) -> Any:
         """Make a correction; it is in the log before the layers show it."""
-        change = self.session.do(edit)
-        self._after(change)
+        change = self.compute(edit)
+        self.show(change)
         return change
+
+    def compute(self, edit: Edit) -> Any:
+        """Make a correction without showing it, in whatever thread."""
+        with lock_of(self.session):
+            return self.session.do(edit)
 
     def undo(self) -> Any:
         """Take back the last correction; None where there is none."""
-        change = self.session.undo()
+        with lock_of(self.session):
+            change = self.session.undo()
         if change is not None:
-            self._after(change)
+            self.show(change)
         return change
 
     def redo(self) -> Any:
         """Make the last correction that was taken back again; None where there is none."""
-        change = self.session.redo()
+        with lock_of(self.session):
+            change = self.session.redo()
         if change is not None:
-            self._after(change)
+            self.show(change)
         return change
 
-    def _after(self, change: Any) -> None:
+    def show(self, change: Any) -> None:
+        """Show what a correction changed."""
         self.refresh(dict.fromkeys(change.planes, change.frames), cells=bool(change.cell_ids))
         new = [number for kind, number in change.created if kind == "migrasome"]
         if new and change.kind != "undo":

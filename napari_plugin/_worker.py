@@ -8,7 +8,7 @@ from typing import Any
 
 from qtpy.QtCore import QObject, Signal
 
-from migradetect.errors import CancelledError, MigradetectError, printable
+from migradetect.errors import MigradetectError, printable
 
 __all__ = ["Task", "run_movies"]
 
@@ -34,6 +34,9 @@ class Task(QObject):
         # without a parent, which would delete it below the feet of its thread
         super().__init__()
         self._work = work
+        #: What `work` returned, and the line that says what went wrong, once it has ended.
+        self.result: Any = None
+        self.error: str | None = None
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="migradetect", daemon=True)
 
@@ -76,16 +79,15 @@ class Task(QObject):
 
     def _run(self) -> None:
         try:
-            result = self._work(self)
-        except CancelledError as error:
-            self._emit(self.failed, printable(str(error)))
+            self.result = self._work(self)
         except MigradetectError as error:
-            self._emit(self.failed, printable(str(error)))
+            self.error = printable(str(error))
         except Exception as error:  # noqa: BLE001 (a thread has nobody else to tell)
-            self._emit(self.failed, printable(f"unexpected {type(error).__name__}: {error}"))
-        else:
-            if not self.is_cancelled():
-                self._emit(self.done, result)
+            self.error = printable(f"unexpected {type(error).__name__}: {error}")
+        if self.error is not None:
+            self._emit(self.failed, self.error)
+        elif not self.is_cancelled():
+            self._emit(self.done, self.result)
         self._emit(self.ended)
 
 

@@ -26,7 +26,9 @@ def viewer(make_napari_viewer_proxy):
 
 
 @pytest.fixture
-def review(viewer, out, qtbot):
+def review(viewer, out, qtbot, monkeypatch):
+    # on a busy computer, too, the tests wait for a correction
+    monkeypatch.setattr("migradetect_napari._correct._AT_ONCE_S", 60.0)
     widget = ReviewWidget(viewer)
     qtbot.addWidget(widget)
     widget.open(out, "dish", "anna")
@@ -313,3 +315,35 @@ def test_task(qtbot):
     with qtbot.waitSignal(stopped.ended):
         stopped.cancel()
     assert stopped.wait(5)
+
+
+def test_a_correction_that_takes_long_leaves_the_window_alive(review, monkeypatch, qtbot):
+    import threading
+
+    from migradetect_napari import _correct
+
+    monkeypatch.setattr(_correct, "_AT_ONCE_S", 0.05)
+    may_go_on = threading.Event()
+    scene = review.scene
+    real = scene.session.do
+
+    def slow(edit):
+        may_go_on.wait(20)
+        return real(edit)
+
+    monkeypatch.setattr(scene.session, "do", slow)
+    number = ids(review)[0]
+    scene.select("migrasome", number)
+    review.correct.advance.setChecked(False)
+    press(review, "reject")
+    assert "measuring" in review.correct.message.text()
+    assert number in ids(review)
+    press(review, "accept")  # not taken meanwhile
+    assert "still measuring" in review.correct.message.text()
+    frame = (scene.frame + 3) % 10
+    scene.go_to_frame(frame)  # planes can be looked at meanwhile
+    np.testing.assert_array_equal(scene.layer("cells").data[frame], scene.session.base.results.labels["cells"][frame])
+    may_go_on.set()
+    qtbot.waitUntil(lambda: number not in ids(review), timeout=20000)
+    assert [edit.op for edit in scene.session.history] == ["reject"]
+    assert not review.correct.busy.isVisible()
