@@ -20,7 +20,16 @@ if TYPE_CHECKING:
     from migradetect.movie import Movie
     from migradetect.review import ReviewSession
 
-__all__ = ["Place", "find_results", "lock_of", "movie_entries", "movie_layers", "points_of", "result_layers"]
+__all__ = [
+    "Place",
+    "find_results",
+    "lock_of",
+    "movie_entries",
+    "movie_layers",
+    "points_of",
+    "result_layers",
+    "shown_candidates",
+]
 
 
 @dataclass(frozen=True)
@@ -91,7 +100,7 @@ def result_layers(
     colour_by : str
         What migrasomes are coloured by.
     candidates : pandas.DataFrame, optional
-        Candidates that are shown; by default all.
+        Candidates that are shown; by default those of :func:`shown_candidates`.
     on_error : callable, optional
         Takes a line for each plane that can't be read.
 
@@ -119,10 +128,20 @@ def result_layers(
         )
         if made is not None
     ]
-    shown = tables["candidates"] if candidates is None else candidates
+    shown = shown_candidates(tables["candidates"]) if candidates is None else candidates
     layers.append(convert.candidate_points(shown, tables["frames"], calibration, mark))
     layers.append(points_of(session, mark, colour_by))
     return layers
+
+
+#: How the reason of a candidate begins that a person rejected.
+_BY_HAND = "rejected in review"
+
+
+def shown_candidates(candidates: pd.DataFrame, min_score: float = 0.05) -> pd.DataFrame:
+    """Candidates worth a look: those with some score, and those that a person rejected."""
+    by_hand = candidates["reason"].str.startswith(_BY_HAND, na=False)
+    return candidates[(candidates["score"] >= min_score) | by_hand]
 
 
 def points_of(session: ReviewSession, mark: Any, colour_by: str) -> convert.LayerTuple:

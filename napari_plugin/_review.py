@@ -101,6 +101,9 @@ class ReviewWidget(QWidget):
         self.correct.marked = self.list.selected_ids
         self.correct.decided.connect(self.next)
         self._make_filters()
+        for box in (self.movie_box, self.cell, self.fate, self.status, self.flag, self.colour, self.correct.reason):
+            # letters are the keys of corrections, and a box with the focus would take them
+            box.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self._lay_out()
         self._find_results()
 

@@ -15,7 +15,7 @@ from migradetect.errors import MigradetectError
 from migradetect_napari import _compat as compat
 from migradetect_napari import _convert as convert
 from migradetect_napari._colours import PALETTE
-from migradetect_napari._open import lock_of, points_of, result_layers
+from migradetect_napari._open import lock_of, points_of, result_layers, shown_candidates
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -30,8 +30,6 @@ _REACH_UM = 0.8
 #: Field of view around what is selected, um: wide enough to see its fiber and its cell.
 _FIELD_UM = 40.0
 
-#: How the reason of a candidate begins that a person rejected.
-_BY_HAND = "rejected in review"
 
 _scenes: weakref.WeakKeyDictionary[Any, Scene] = weakref.WeakKeyDictionary()
 
@@ -191,9 +189,7 @@ class Scene:
     @property
     def candidates(self) -> pd.DataFrame:
         """Candidates that are shown: those with some score, and what was rejected by hand."""
-        table = self.session.tables["candidates"]
-        by_hand = table["reason"].str.startswith(_BY_HAND, na=False)
-        return table[(table["score"] >= self.min_candidate_score) | by_hand]
+        return shown_candidates(self.session.tables["candidates"], self.min_candidate_score)
 
     def rejected_id(self, candidate_id: int) -> int | None:
         """Migrasome that a candidate was before a person rejected it; None for other candidates."""

@@ -140,6 +140,13 @@ class ListView(QTableView):
         """Ids of all rows that are selected."""
         return [int(self.table["id"].iloc[index.row()]) for index in self.selectionModel().selectedRows()]
 
+    def keyPressEvent(self, event: Any) -> None:
+        """Letters are the keys of corrections, also while the list has the focus; it has no search of its own."""
+        if event.text().isprintable() and event.text().strip():
+            event.ignore()
+        else:
+            super().keyPressEvent(event)
+
     def _on_current(self, current: QModelIndex, before: QModelIndex) -> None:
         if not self._is_quiet and current.isValid():
             self.picked.emit(int(self.table["id"].iloc[current.row()]))

@@ -178,6 +178,30 @@ def test_open_review_fills_one_panel(make_napari_viewer, out):
     assert [role_of(layer) for layer in viewer.layers][-1] == "migrasomes"
 
 
+def test_keys_work_wherever_the_focus_is(make_napari_viewer, out, qtbot, monkeypatch):
+    from qtpy.QtCore import Qt
+
+    monkeypatch.setattr("migradetect_napari._correct._AT_ONCE_S", 60.0)
+    viewer = make_napari_viewer()
+    widget = open_review(viewer, out, "dish")
+    numbers = ids(widget)
+    qtbot.keyClick(widget.list, Qt.Key.Key_N)
+    assert widget.scene.selection.id == numbers[0]
+    qtbot.keyClick(widget.list, Qt.Key.Key_K)
+    assert widget.scene.session.status(numbers[0]) == "accepted"
+    assert widget.scene.selection.id == numbers[1]
+    qtbot.keyClick(widget.correct.undo_button, Qt.Key.Key_J)
+    assert widget.scene.session.status(numbers[1]) == "rejected"
+    qtbot.keyClick(widget.list, Qt.Key.Key_U)
+    assert widget.scene.session.n_edits == 1
+    qtbot.keyClick(widget.list, Qt.Key.Key_U, Qt.KeyboardModifier.ShiftModifier)
+    assert widget.scene.session.n_edits == 2
+    # a name is typed, and corrects nothing
+    qtbot.keyClicks(widget.reviewer, "jk")
+    assert widget.reviewer.text() == "jk"
+    assert widget.scene.session.n_edits == 2
+
+
 # tune
 
 
