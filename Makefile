@@ -61,10 +61,10 @@ test: $(GUI_STAMP) system-packages ## style, types, import rules and tests
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest -n $(WORKERS) -m "not slow"
-	$(UNDER_X) $(BIN)/pytest tests/napari
+	$(UNDER_X) $(BIN)/pytest -n $(WORKERS) --dist loadfile tests/napari
 
 test-gui: $(GUI_STAMP) system-packages ## only the tests of the napari plugin
-	$(UNDER_X) $(BIN)/pytest tests/napari
+	$(UNDER_X) $(BIN)/pytest -n $(WORKERS) --dist loadfile tests/napari
 
 test-pyside: system-packages ## the same with PySide6, in an environment of its own
 	$(MAKE) test-gui VENV=.venv-pyside QT_API=pyside6 GUI_EXTRA=test-gui-pyside
