@@ -13,6 +13,7 @@ from migradetect.io.publish import is_complete, publish_copy, recover
 from migradetect.io.reopening import reopen_movie
 from migradetect.io.results_io import StoredLabels, load_results, write_results
 from migradetect.io.tables_io import TableFormat, read_table, write_table
+from migradetect.io.video_writing import write_film, write_picture
 
 __all__ = [
     "SCAN_COLUMNS",
@@ -39,7 +40,9 @@ __all__ = [
     "scan",
     "search_movies",
     "to_json",
+    "write_film",
     "write_movie",
+    "write_picture",
     "write_results",
     "write_table",
 ]

@@ -1,6 +1,7 @@
 """Parameters of every stage: defaults, help texts, presets, TOML files and the environment."""
 
 from migradetect.params._config import ENV_PREFIX, load_params, parse_assignment, preset_names
+from migradetect.params._describe import default_of, expected, parameters, sections
 from migradetect.params._stages import (
     AssignParams,
     CellParams,
@@ -35,8 +36,12 @@ __all__ = [
     "RegistrationParams",
     "SpotParams",
     "StageParams",
+    "default_of",
+    "expected",
     "load_params",
+    "parameters",
     "parse_assignment",
     "preset_names",
+    "sections",
     "to_toml",
 ]

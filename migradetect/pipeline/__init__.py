@@ -1,6 +1,6 @@
 """The stages composed for one movie, in three passes; arrays and tables only, no files."""
 
 from migradetect.pipeline._analyze import analyze
-from migradetect.pipeline._preview import FramePreview, preview
+from migradetect.pipeline._preview import FramePreview, Previewer, preview
 
-__all__ = ["FramePreview", "analyze", "preview"]
+__all__ = ["FramePreview", "Previewer", "analyze", "preview"]

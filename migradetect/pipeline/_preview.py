@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from pydantic import BaseModel
 
 from migradetect.errors import AxesError
 from migradetect.fibers import measure_fibers
 from migradetect.movie import Movie
 from migradetect.params import Params
-from migradetect.pipeline._detect import detect
+from migradetect.pipeline._detect import FrameResult, detect
 from migradetect.pipeline._fit_model import fit_movie_model
+from migradetect.pipeline._frames import FrameData, prepare_frame
+from migradetect.pipeline._model import MovieModel
 from migradetect.pipeline._pass1 import place_spots
 from migradetect.pipeline._pass2 import judge_sites, link_coloured
-from migradetect.pipeline._window import averaged
+from migradetect.pipeline._window import Window, averaged
+from migradetect.spots import SpotImage
 
-__all__ = ["FramePreview", "preview"]
+__all__ = ["FramePreview", "Previewer", "preview"]
+
+_SPOT_COLUMNS = ["y_um", "x_um", "diameter_um", "snr", "score"]
 
 
 @dataclass(frozen=True)
@@ -35,6 +42,10 @@ class FramePreview:
         Labels; fibers as one-pixel centrelines.
     spots : pandas.DataFrame
         Candidates that this frame alone speaks for: y_um, x_um, diameter_um, snr, score.
+    scores : ndarray, shape (N,)
+        Scores of all that would be accepted if `judge.min_score` were 0, descending.
+    is_final : bool
+        False for a first sight, from this frame without its neighbours.
     """
 
     frame: int
@@ -42,6 +53,21 @@ class FramePreview:
     cells: NDArray[np.int32]
     fibers: NDArray[np.int32]
     spots: pd.DataFrame
+    scores: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+    is_final: bool = True
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Number of cells, fibers and migrasome candidates."""
+        return {
+            "cells": int(np.unique(self.cells[self.cells > 0]).size),
+            "fibers": int(np.unique(self.fibers[self.fibers > 0]).size),
+            "candidates": len(self.spots),
+        }
+
+    def counts_at(self, min_scores: NDArray[np.float64]) -> NDArray[np.int64]:
+        """How many migrasome candidates other values of `judge.min_score` would accept in this frame."""
+        return np.searchsorted(-self.scores, -np.asarray(min_scores), side="right").astype(np.int64)
 
 
 def preview(movie: Movie, params: Params, frame: int) -> FramePreview:
@@ -60,14 +86,114 @@ def preview(movie: Movie, params: Params, frame: int) -> FramePreview:
     -------
     FramePreview
     """
-    if not 0 <= frame < movie.n_frames:
-        raise AxesError(f"{movie.movie_id}: expected a frame from 0 to {movie.n_frames - 1}, got {frame}")
-    model = fit_movie_model(movie, params)
-    middle, image = averaged(movie, frame, params.preprocess.average_frames, params, model)
-    found = detect(image, params, movie.calibration, model)
-    fibers = measure_fibers(found.fibers, found.ridge, middle.cells, movie.calibration)
-    spots = place_spots(found, middle, fibers, movie.calibration)
-    judged = judge_sites(link_coloured(spots, params), params, 1, float("nan"))[1]
-    accepted = judged.loc[judged["kind"] == "migrasome", ["y_um", "x_um", "diameter_um", "snr", "score"]]
-    images = {role: movie.frame(frame, role) for role in movie.roles}
-    return FramePreview(frame, images, middle.cells, found.fibers, accepted.reset_index(drop=True))
+    return Previewer(movie).final(params, frame)
+
+
+class Previewer:
+    """Previews of one movie that keep what a change of parameters leaves as it was.
+
+    Parameters
+    ----------
+    movie : Movie
+        Any number of frames.
+    """
+
+    def __init__(self, movie: Movie) -> None:
+        self.movie = movie
+        self._model: tuple[str, MovieModel] | None = None
+        self._averaged: tuple[str, FrameData, SpotImage] | None = None
+        self._found: tuple[str, FrameResult, pd.DataFrame] | None = None
+
+    def steps(self, params: Params, frame: int) -> Iterator[FramePreview]:
+        """First sights where the full answer takes long, then the full answer, equal to that of :func:`preview`.
+
+        Parameters
+        ----------
+        params : Params
+            All parameters.
+        frame : int
+            Frame index, 0 to T - 1.
+
+        Yields
+        ------
+        FramePreview
+            The last one has `is_final`.
+        """
+        self._check(frame)
+        if self._model is not None and (self._averaged is None or self._averaged[0] != _window_key(params, frame)):
+            yield from self._first_sights(params, frame, self._model[1])
+        yield self.final(params, frame)
+
+    def final(self, params: Params, frame: int) -> FramePreview:
+        """The full answer; quick where only parameters of later stages changed."""
+        self._check(frame)
+        model = self._fit(params)
+        middle, image = self._average(params, frame, model)
+        key = _key(_window_key(params, frame), params.fibers, params.spots)
+        if self._found is None or self._found[0] != key:
+            self._found = (key, *self._detect(params, middle, image, model))
+        return self._result(params, middle, self._found[1], self._found[2])
+
+    def _check(self, frame: int) -> None:
+        if not 0 <= frame < self.movie.n_frames:
+            raise AxesError(f"{self.movie.movie_id}: expected a frame from 0 to {self.movie.n_frames - 1}, got {frame}")
+
+    def _fit(self, params: Params) -> MovieModel:
+        key = _model_key(params)
+        if self._model is None or self._model[0] != key:
+            self._model = (key, fit_movie_model(self.movie, params))
+        return self._model[1]
+
+    def _average(self, params: Params, frame: int, model: MovieModel) -> tuple[FrameData, SpotImage]:
+        key = _window_key(params, frame)
+        if self._averaged is None or self._averaged[0] != key:
+            half = params.preprocess.average_frames
+            self._averaged = (key, *averaged(self.movie, frame, half, params, model))
+        return self._averaged[1], self._averaged[2]
+
+    def _first_sights(self, params: Params, frame: int, model: MovieModel) -> Iterator[FramePreview]:
+        """Bodies first, then what this frame shows without its neighbours, with the noise and PSF of before."""
+        alone, signal = prepare_frame(self.movie, frame, params, model, None)
+        window = Window(0)
+        window.push(alone, signal)
+        nothing = pd.DataFrame({name: pd.Series(dtype="float64") for name in _SPOT_COLUMNS})
+        yield FramePreview(frame, self._images(frame), alone.cells, np.zeros_like(alone.cells), nothing, is_final=False)
+        image = window.average(frame)[1]
+        found, spots = self._detect(params, alone, image, model)
+        yield replace(self._result(params, alone, found, spots), is_final=False)
+
+    def _detect(
+        self, params: Params, middle: FrameData, image: SpotImage, model: MovieModel
+    ) -> tuple[FrameResult, pd.DataFrame]:
+        calibration = self.movie.calibration
+        found = detect(image, params, calibration, model)
+        fibers = measure_fibers(found.fibers, found.ridge, middle.cells, calibration)
+        return found, place_spots(found, middle, fibers, calibration)
+
+    def _result(self, params: Params, middle: FrameData, found: FrameResult, spots: pd.DataFrame) -> FramePreview:
+        linked = link_coloured(spots, params)
+        # who is accepted at a threshold is told by the scores of all: the threshold takes no part in any other test
+        generous = params.model_copy(update={"judge": params.judge.model_copy(update={"min_score": 0.0})})
+        judged = judge_sites(linked, generous, 1, float("nan"))[1]
+        possible = judged[judged["kind"] == "migrasome"]
+        accepted = possible.loc[possible["score"] >= params.judge.min_score, _SPOT_COLUMNS]
+        scores = np.sort(possible["score"].to_numpy(dtype=np.float64))[::-1]
+        images = self._images(middle.index)
+        return FramePreview(middle.index, images, middle.cells, found.fibers, accepted.reset_index(drop=True), scores)
+
+    def _images(self, frame: int) -> dict[str, NDArray[np.float32]]:
+        return {role: self.movie.frame(frame, role) for role in self.movie.roles}
+
+
+def _key(*parts: BaseModel | str) -> str:
+    return "\n".join(part if isinstance(part, str) else part.model_dump_json() for part in parts)
+
+
+def _model_key(params: Params) -> str:
+    """What the noise and PSF of the movie depend on."""
+    return _key(params.optics, params.preprocess, params.cells, params.registration)
+
+
+def _window_key(params: Params, frame: int) -> str:
+    """What the registered average around a frame depends on."""
+    return _key(str(frame), _model_key(params))
