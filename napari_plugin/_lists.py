@@ -7,10 +7,21 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-__all__ = ["ANY", "Filter", "candidate_list", "migrasome_list", "next_unreviewed"]
+__all__ = ["ANY", "FLAGS", "Filter", "candidate_list", "migrasome_list", "next_unreviewed"]
 
 #: No filter.
 ANY = "any"
+#: What is doubtful about a row.
+FLAGS = (
+    "low score",
+    "no parent",
+    "doubtful parent",
+    "there from the start",
+    "outlasts the movie",
+    "no growth fit",
+    "location unknown",
+    "gaps",
+)
 #: A parent cell or a score below these is doubtful.
 _SURE_PARENT, _SURE_SCORE = 0.5, 0.7
 
@@ -88,7 +99,7 @@ def migrasome_list(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
         "location unknown": tracks["location"].isna(),
         "gaps": tracks["migrasome_id"].isin(_with_gaps(tables["migrasomes"])),
     }
-    marks = pd.DataFrame({name: mask.fillna(False).astype(bool) for name, mask in flags.items()})
+    marks = pd.DataFrame({name: flags[name].fillna(False).astype(bool) for name in FLAGS})
     out["flags"] = [", ".join(name for name in marks.columns if row[name]) for _, row in marks.iterrows()]
     return out.reset_index(drop=True)
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
     QComboBox,
-    QDoubleSpinBox,
     QFileDialog,
     QHBoxLayout,
     QLabel,
@@ -23,15 +22,14 @@ from qtpy.QtWidgets import (
 )
 
 from migradetect.errors import MigradetectError
-from migradetect.tables import FATES
 from migradetect_napari import _compat as compat
 from migradetect_napari import _convert as convert
 from migradetect_napari._colours import COLOUR_BY
 from migradetect_napari._correct import KEYS, CorrectBox
-from migradetect_napari._lists import ANY, Filter, candidate_list, migrasome_list, next_unreviewed
+from migradetect_napari._list_boxes import CandidateBox, MigrasomeBox
+from migradetect_napari._lists import candidate_list, migrasome_list, next_unreviewed
 from migradetect_napari._movies import MovieList
 from migradetect_napari._scene import Scene, Selection
-from migradetect_napari._table import ListView
 
 if TYPE_CHECKING:
     import napari
@@ -39,18 +37,6 @@ if TYPE_CHECKING:
 __all__ = ["ReviewWidget", "open_review"]
 
 _widgets: weakref.WeakKeyDictionary[Any, ReviewWidget] = weakref.WeakKeyDictionary()
-_STATUS = (ANY, "auto", "accepted", "edited", "added")
-_FLAGS = (
-    ANY,
-    "low score",
-    "no parent",
-    "doubtful parent",
-    "there from the start",
-    "outlasts the movie",
-    "no growth fit",
-    "location unknown",
-    "gaps",
-)
 
 
 def open_review(
@@ -89,7 +75,8 @@ class ReviewWidget(QWidget):
         self.reviewer.setPlaceholderText("your name")
         self.reviewer.setToolTip("Each reviewer keeps a log of their own; leave it empty for the common one.")
         self.reviewer.editingFinished.connect(self._on_reviewer)
-        self.list, self.candidates = ListView(), ListView("score", descending=True)
+        self.accepted, self.rejected = MigrasomeBox(), CandidateBox(KEYS["candidates"])
+        self.list, self.candidates = self.accepted.view, self.rejected.view
         self.list.picked.connect(lambda number: self._select("migrasome", number))
         self.candidates.picked.connect(lambda number: self._select("candidate", number))
         actions = {
@@ -100,34 +87,17 @@ class ReviewWidget(QWidget):
         self.correct = CorrectBox(actions)
         self.correct.marked = self.list.selected_ids
         self.correct.decided.connect(self.next)
-        self._make_filters()
-        for box in (self.movie_box, self.cell, self.fate, self.status, self.flag, self.colour, self.correct.reason):
+        self.accepted.filtered.connect(self.fill)
+        self.rejected.toggled.connect(self.toggle_candidates)
+        self.rejected.min_score.valueChanged.connect(self._on_candidate_score)
+        self.colour = QComboBox()
+        self.colour.addItems([name.replace("_", " ") for name in COLOUR_BY])
+        self.colour.currentIndexChanged.connect(self._on_colour)
+        for box in (self.movie_box, self.colour, self.correct.reason):
             # letters are the keys of corrections, and a box with the focus would take them
             box.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self._lay_out()
         self._find_results()
-
-    def _make_filters(self) -> None:
-        self.cell, self.fate, self.status, self.flag = QComboBox(), QComboBox(), QComboBox(), QComboBox()
-        self.fate.addItems([ANY, *FATES, "unknown"])
-        self.status.addItems(list(_STATUS))
-        self.flag.addItems(list(_FLAGS))
-        self.cell.addItem(ANY)
-        self.min_score = QDoubleSpinBox()
-        self.min_score.setRange(0, 1)
-        self.min_score.setSingleStep(0.05)
-        self.min_score.valueChanged.connect(self.fill)
-        for box in (self.cell, self.fate, self.status, self.flag):
-            box.currentIndexChanged.connect(self.fill)
-        self.colour = QComboBox()
-        self.colour.addItems([name.replace("_", " ") for name in COLOUR_BY])
-        self.colour.currentIndexChanged.connect(self._on_colour)
-        self.candidate_score = QDoubleSpinBox()
-        self.candidate_score.setRange(0, 1)
-        self.candidate_score.setSingleStep(0.05)
-        self.candidate_score.setValue(0.05)
-        self.candidate_score.setKeyboardTracking(False)
-        self.candidate_score.valueChanged.connect(self._on_candidate_score)
 
     def _lay_out(self) -> None:
         top = QHBoxLayout()
@@ -136,40 +106,9 @@ class ReviewWidget(QWidget):
         browse.clicked.connect(self._browse)
         for part, stretch in ((browse, 0), (self.movie_box, 2), (self.reviewer, 1)):
             top.addWidget(part, stretch)
-        filters = QHBoxLayout()
-        filters.setSpacing(3)
-        for name, box in (
-            ("cell", self.cell),
-            ("fate", self.fate),
-            ("status", self.status),
-            ("flag", self.flag),
-            ("score from", self.min_score),
-        ):
-            filters.addWidget(QLabel(name))
-            box.setMinimumWidth(50)
-            filters.addWidget(box, 1)
-        accepted = QWidget()
-        inner = QVBoxLayout()
-        inner.setContentsMargins(2, 2, 2, 2)
-        inner.addLayout(filters)
-        inner.addWidget(self.list)
-        accepted.setLayout(inner)
-        rejected = QWidget()
-        inner = QVBoxLayout()
-        inner.setContentsMargins(2, 2, 2, 2)
-        row = QHBoxLayout()
-        row.addWidget(QLabel("score from"))
-        row.addWidget(self.candidate_score)
-        row.addStretch()
-        show = QPushButton(f"Show or hide on the image  [{KEYS['candidates']}]")
-        show.clicked.connect(self.toggle_candidates)
-        row.addWidget(show)
-        inner.addLayout(row)
-        inner.addWidget(self.candidates)
-        rejected.setLayout(inner)
         self.tabs = QTabWidget()
-        self.tabs.addTab(accepted, "Migrasomes")
-        self.tabs.addTab(rejected, "Rejected candidates")
+        self.tabs.addTab(self.accepted, "Migrasomes")
+        self.tabs.addTab(self.rejected, "Rejected candidates")
         below = QHBoxLayout()
         for text, slot in ((f"Previous  [{KEYS['previous']}]", self.previous), (f"Next  [{KEYS['next']}]", self.next)):
             button = QPushButton(text)
@@ -266,10 +205,7 @@ class ReviewWidget(QWidget):
         self.scene.changed.connect(self._on_changed)
         self.correct.set_scene(self.scene)
         cells = sorted(session.tables["cell_summary"]["cell_id"].astype(int))
-        self.cell.blockSignals(True)
-        self.cell.clear()
-        self.cell.addItems([ANY, *map(str, cells), "unknown"])
-        self.cell.blockSignals(False)
+        self.accepted.set_cells(cells)
         self.fill()
         lost = len(session.orphans)
         if lost:
@@ -287,13 +223,7 @@ class ReviewWidget(QWidget):
             return
         chosen = self.scene.selection
         everything = migrasome_list(self.scene.session.tables)
-        rows = Filter(
-            self.cell.currentText() or ANY,
-            self.fate.currentText(),
-            self.status.currentText(),
-            self.flag.currentText(),
-            self.min_score.value(),
-        ).apply(everything)
+        rows = self.accepted.filter().apply(everything)
         self.list.set_table(rows, chosen.id if chosen is not None and chosen.kind == "migrasome" else None)
         found = candidate_list(self.scene.candidates)
         self.candidates.set_table(found, chosen.id if chosen is not None and chosen.kind == "candidate" else None)

@@ -93,17 +93,17 @@ def test_table_and_canvas_are_linked_both_ways(review):
 
 def test_filters_sorting_and_the_next_unreviewed(review):
     everything = ids(review)
-    review.min_score.setValue(1.0)
+    review.accepted.min_score.setValue(1.0)
     assert ids(review) == []
-    review.min_score.setValue(0.0)
+    review.accepted.min_score.setValue(0.0)
     review.list.sortByColumn(0, review.list.horizontalHeader().sortIndicatorOrder().DescendingOrder)
     assert ids(review) == sorted(everything, reverse=True)
     review.scene.select("migrasome", ids(review)[0])
     press(review, "accept")  # goes on to the next
     assert review.scene.selection.id == ids(review)[1]
-    review.status.setCurrentText("accepted")
+    review.accepted.status.setCurrentText("accepted")
     assert ids(review) == [max(everything)]
-    review.status.setCurrentText("any")
+    review.accepted.status.setCurrentText("any")
     review.previous()
     assert review.scene.selection.id == ids(review)[-1]
     for number in ids(review):
@@ -115,7 +115,7 @@ def test_filters_sorting_and_the_next_unreviewed(review):
 
 
 def test_candidates_can_be_shown_and_promoted(review):
-    review.candidate_score.setValue(0.0)
+    review.rejected.min_score.setValue(0.0)
     n = len(ids(review))
     candidate = int(review.candidates.table["id"].iloc[0])
     assert not review.scene.layer("candidates").visible
