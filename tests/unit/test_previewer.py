@@ -47,12 +47,12 @@ def test_what_is_kept_changes_no_result(movie, changed):
 
 def test_only_what_changed_is_done_again(movie, monkeypatch):
     done = []
-    for name in ("fit_movie_model", "prepare_frame", "detect"):
+    for name in ("fit_movie_model", "averaged", "detect"):
         real = getattr(module, name)
         monkeypatch.setattr(module, name, lambda *a, name=name, real=real, **k: (done.append(name), real(*a, **k))[1])
     kept = Previewer(movie)
     kept.final(params(), 2)
-    assert {"fit_movie_model", "prepare_frame", "detect"} == set(done)
+    assert {"fit_movie_model", "averaged", "detect"} == set(done)
     done.clear()
     kept.final(params(judge__min_score=0.3), 2)
     assert done == []
@@ -61,7 +61,7 @@ def test_only_what_changed_is_done_again(movie, monkeypatch):
     done.clear()
     kept.final(params(), 3)
     assert "fit_movie_model" not in done
-    assert "prepare_frame" in done
+    assert "averaged" in done
 
 
 def test_first_sights_come_before_the_full_answer(movie):

@@ -220,8 +220,8 @@ def test_plan_tells_why_not_more(monkeypatch, tmp_path):
     assert "close other programs" in plan_workers(entries).note
     monkeypatch.setattr(_resources, "available_bytes", lambda: 100 * peak)
     assert plan_workers(entries).note is None
-    # three movies, so the other cores share their frames
-    assert (plan_workers(entries).workers, plan_workers(entries).cores_used) == (3, 8)
+    # four movies, so the other cores share their frames
+    assert (plan_workers(entries).workers, plan_workers(entries).cores_used) == (4, 8)
 
 
 def test_limits_of_containers_and_jobs(monkeypatch, tmp_path):
