@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 __all__ = ["WorkerPlan", "auto_workers", "available_bytes", "available_cores", "peak_bytes", "plan_workers"]
 
 #: Peak memory of a worker: libraries and tables, and per pixel of a frame the images of the sliding window. Measured by
-#: `workflows/benchmark/memory.py` (0.59 GB at 512 x 512 x 2, 0.85 at 1024, 2.2 at 2048), rounded up by a fifth.
-BASE_BYTES, BYTES_PER_PIXEL = 450_000_000, 550
+#: `workflows/benchmark/memory.py` (0.43 GB at 512 x 512 x 2, 0.52 at 1024, 1.0 at 2048), rounded up by a fifth.
+BASE_BYTES, BYTES_PER_PIXEL = 460_000_000, 175
 #: Movies that are opened to see how large a frame is: those with the largest files, and some spread over the others.
 _LOOKED_AT = 64
 _CGROUPS = Path("/sys/fs/cgroup")

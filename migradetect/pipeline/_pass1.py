@@ -82,6 +82,7 @@ def run_pass1(
             if index < movie.n_frames:
                 before, signal = prepare_frame(movie, index, params, model, before)
                 window.push(before, signal)
+                del signal  # the window has a copy
             if index >= half:
                 ordered.do(partial(_look, *window.average(index - half), params, movie.calibration, model))
     return out
