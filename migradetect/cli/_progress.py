@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Remaining", "count_display", "progress_display"]
 
-#: Shares of the time of a movie, by stage; see docs/performance.md.
-_SHARES = {"calibrate": 0.0, "check": 0.05, "detect": 0.7, "measure": 0.23, "write": 0.02}
+#: Shares of the time of a movie, by stage; see docs/performance.md. The noise and PSF are a part of "detect".
+_SHARES = {"calibrate": 0.0, "check": 0.04, "detect": 0.81, "measure": 0.13, "write": 0.02}
 
 
 class Remaining:
