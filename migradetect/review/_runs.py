@@ -38,7 +38,18 @@ class Runs:
     @classmethod
     def of(cls, plane: NDArray[Any]) -> Self:
         """Runs of a plane of labels, shape (Y, X); 0 is background."""
-        return cls((plane.shape[0], plane.shape[1]), *_runs(plane))
+        height, width = plane.shape
+        flat = plane.ravel()
+        # a run ends where the label changes, and at the end of each row
+        changes = np.flatnonzero(flat[1:] != flat[:-1]) + 1
+        start = np.union1d(changes, np.arange(height) * width)
+        stop = np.append(start[1:], flat.size)
+        is_label = flat[start] != 0
+        start, stop = start[is_label], stop[is_label]
+        row = start // width
+        row_start = np.searchsorted(row, np.arange(height + 1)).astype(np.int64)
+        first, last = (start - row * width).astype(np.int32), (stop - row * width).astype(np.int32)
+        return cls((height, width), row_start, first, last, flat[start].astype(np.uint32))
 
     @classmethod
     def empty(cls, shape_yx: tuple[int, int]) -> Self:
@@ -86,34 +97,6 @@ class Runs:
         rows = np.clip(np.rint(y_px), 0, self.shape_yx[0] - 1).astype(np.int64)
         columns = np.clip(np.rint(x_px), 0, self.shape_yx[1] - 1).astype(np.int64)
         return _nearest(self.row_start, self.first, self.stop, self.label, rows, columns)
-
-
-@njit(cache=True, nogil=True)
-def _runs(
-    plane: NDArray[Any],
-) -> tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32], NDArray[np.uint32]]:  # pragma: no cover (numba)
-    height, width = plane.shape
-    row_start = np.zeros(height + 1, np.int64)
-    first, stop = np.empty(4096, np.int32), np.empty(4096, np.int32)
-    label = np.empty(4096, np.uint32)
-    n = 0
-    for y in range(height):
-        x = 0
-        while x < width:
-            value = plane[y, x]
-            if value == 0:
-                x += 1
-                continue
-            start = x
-            while x < width and plane[y, x] == value:
-                x += 1
-            if n == len(first):
-                first, stop = np.append(first, np.empty_like(first)), np.append(stop, np.empty_like(stop))
-                label = np.append(label, np.empty_like(label))
-            first[n], stop[n], label[n] = start, x, value
-            n += 1
-        row_start[y + 1] = n
-    return row_start, first[:n].copy(), stop[:n].copy(), label[:n].copy()
 
 
 @njit(cache=True, nogil=True)
