@@ -138,8 +138,8 @@ class Recording:
         images = self._windows(tiles, frames, watch or Watch())
         if images is None:
             return None
-        bodies = tiles.join([None if box is None else bodies_in(int(t), *box) for t, box in tiles.of(frames)])
-        bodies = bodies.astype(np.int32)
+        around = [None if box is None else bodies_in(t, *box) for t, box in tiles.of(frames)]
+        bodies = tiles.join(around).astype(np.int32)
         signal, variance, channels = site_images(images, model)
         weight = outside_bodies(bodies, self._base.calibration) * tiles.in_image
         site = self._site(tiles, diameter_um, shape)
