@@ -37,6 +37,8 @@ _GROUPS = {"migrasome": "Migrasome", "cell": "Cells", "fiber": "Retraction fiber
 _PER_ROW = 4
 #: Longer corrections go on in the background, s.
 _AT_ONCE_S = 0.6
+#: Corrections are prepared once the window has been drawn, s.
+_WARM_AFTER_S = 1.5
 
 
 class CorrectBox(QWidget):
@@ -116,8 +118,14 @@ class CorrectBox(QWidget):
             self._warming = None
         if scene is not None:
             session = scene.session
+
+            def warm_up(task: Task) -> None:
+                # the window is drawn first
+                if not task.pause(_WARM_AFTER_S):
+                    session.warm_up(cancel=task.is_cancelled)
+
             # what the first corrections would wait for; errors are told when a correction meets them
-            self._warming = Task(lambda task: session.warm_up(cancel=task.is_cancelled)).start()
+            self._warming = Task(warm_up).start()
         self._desk = None if scene is None else Desk(scene, self._ask, REASONS[self.reason.currentIndex()])
         if scene is not None:
             keys = {command.key: self._runner(command) for command in COMMANDS}
