@@ -19,7 +19,11 @@ DETECTION_ROLES = ("tspan4", "wga")
 
 
 class FrameSource(Protocol):
-    """Whatever can hand out one plane at a time."""
+    """Whatever can hand out one plane at a time.
+
+    A source may also have ``read_rows(frame, channel, start, stop)``, some rows of a plane, where that is quicker than
+    reading it whole; it may then be called from several threads.
+    """
 
     def read(self, frame: int, channel: int) -> NDArray[Any]:
         """Plane of one frame and channel, shape (Y, X), after the z projection, in camera units."""
@@ -40,6 +44,10 @@ class ArraySource:
     def read(self, frame: int, channel: int) -> NDArray[Any]:
         """Plane of one frame and channel, shape (Y, X)."""
         return np.asarray(self.data[frame, channel])
+
+    def read_rows(self, frame: int, channel: int, start: int, stop: int) -> NDArray[Any]:
+        """Some rows of a plane, shape (stop - start, X)."""
+        return np.asarray(self.data[frame, channel, start:stop])
 
 
 @dataclass(frozen=True, slots=True)

@@ -210,7 +210,7 @@ def migrasome_points(
         {
             "migrasome_id": ids.to_numpy(dtype=np.int64),
             "cell_id": migrasomes["cell_id"].to_numpy(dtype=float, na_value=np.nan),
-            "status": [status.get(int(one), "auto") for one in ids],
+            "status": ids.map({int(one): status.get(int(one), "auto") for one in ids.unique()}).to_numpy(dtype=object),
             "score": migrasomes["score"].to_numpy(dtype=float),
             "location": _text(migrasomes["location"]),
             "fate": _text(ids.map(dict(fates or {}))),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import (
@@ -37,6 +37,8 @@ _GROUPS = {"migrasome": "Migrasome", "cell": "Cells", "fiber": "Retraction fiber
 _PER_ROW = 4
 #: Longer corrections go on in the background, s.
 _AT_ONCE_S = 0.6
+#: Corrections are prepared once the window has been drawn, s.
+_WARM_AFTER_S = 1.5
 
 
 class CorrectBox(QWidget):
@@ -59,9 +61,13 @@ class CorrectBox(QWidget):
         self.advance.setChecked(True)
         self._task: Task | None = None
         self._made: Any = None
+        self._warming: Task | None = None
         self.busy = QProgressBar()
-        self.busy.setRange(0, 0)
         self.busy.setVisible(False)
+        self.stop_button = QPushButton("Stop")
+        self.stop_button.setToolTip("Give up the correction that is being measured; nothing is changed then.")
+        self.stop_button.setVisible(False)
+        self.stop_button.clicked.connect(self.stop)
         self.message = QLabel("")
         self.message.setWordWrap(True)
         self.undo_button = QPushButton(f"Undo  [{KEYS['undo']}]")
@@ -95,7 +101,10 @@ class CorrectBox(QWidget):
         bottom.addWidget(self.undo_button)
         bottom.addWidget(self.redo_button)
         layout.addLayout(bottom)
-        layout.addWidget(self.busy)
+        progress = QHBoxLayout()
+        progress.addWidget(self.busy, 1)
+        progress.addWidget(self.stop_button)
+        layout.addLayout(progress)
         layout.addWidget(self.message)
         return layout
 
@@ -104,6 +113,19 @@ class CorrectBox(QWidget):
         if self._unbind is not None:
             self._unbind()
             self._unbind = None
+        if self._warming is not None:
+            self._warming.cancel()
+            self._warming = None
+        if scene is not None:
+            session = scene.session
+
+            def warm_up(task: Task) -> None:
+                # the window is drawn first
+                if not task.pause(_WARM_AFTER_S):
+                    session.warm_up(cancel=task.is_cancelled)
+
+            # what the first corrections would wait for; errors are told when a correction meets them
+            self._warming = Task(warm_up).start()
         self._desk = None if scene is None else Desk(scene, self._ask, REASONS[self.reason.currentIndex()])
         if scene is not None:
             keys = {command.key: self._runner(command) for command in COMMANDS}
@@ -152,32 +174,56 @@ class CorrectBox(QWidget):
         """Make a correction; what must be measured in all frames goes on while the window lives."""
         assert self._desk is not None
         scene = self._desk.scene
-        self._task, self._made = Task(lambda task: scene.compute(edit)), (scene, command)
+
+        def work(task: Task) -> Any:
+            return scene.compute(edit, lambda *step: task.tell(step), task.is_cancelled)
+
+        self._begin(work, scene, command.label.lower(), f"{command.label.lower()}: kept in the log", command)
+
+    def _begin(self, work: Any, scene: Scene, doing: str, done: str, command: Command | None = None) -> None:
+        self._task, self._made = Task(work), (scene, command, done)
+        self.busy.setRange(0, 0)
+        self._task.progress.connect(self._on_progress)
         self._task.ended.connect(self._finish)
         self._task.start()
         # most are made at once, and then the answer should be there with the key
         if self._task.wait(_AT_ONCE_S):
             self._finish()
         else:
-            self.say(f"{command.label.lower()}: measuring in all frames ...")
+            self.say(f"{doing}: measuring in all frames ...")
             self.busy.setVisible(True)
+            self.stop_button.setVisible(True)
+
+    def _on_progress(self, step: tuple[int, int]) -> None:
+        self.busy.setRange(0, step[1])
+        self.busy.setValue(step[0])
+
+    def stop(self) -> None:
+        """Give up the correction that is being measured."""
+        if self._task is not None:
+            self._task.cancel()
 
     def _finish(self) -> None:
         task = self._task
         if task is None or not task.wait(1.0):
             return
-        scene, command = self._made
+        scene, command, done = self._made
         self._task = None
         self.busy.setVisible(False)
+        self.stop_button.setVisible(False)
         if task.error is not None:
             self.say(task.error, is_error=True)
             return
         if self._desk is None or scene is not self._desk.scene:
             return  # another movie is shown by now; the correction is in the log of the first
-        scene.show(task.result)
-        self.say(f"{command.label.lower()}: kept in the log")
+        change = task.result
+        if change is None:
+            self.say(f"nothing to {done}")
+            return
+        scene.show(change)
+        self.say(done if command is not None else f"{done}: {change.edit.op.replace('_', ' ')}")
         self.update_buttons()
-        if command.name in ("accept", "reject") and self.advance.isChecked():
+        if command is not None and command.name in ("accept", "reject") and self.advance.isChecked():
             self.decided.emit()
 
     def undo(self) -> None:
@@ -188,19 +234,18 @@ class CorrectBox(QWidget):
         """Make the last correction again that was taken back."""
         self._step("redo")
 
-    def _step(self, what: str) -> None:
+    def _step(self, what: Literal["undo", "redo"]) -> None:
         if self._desk is None:
             return
         if self._task is not None:
             self.say("still measuring the correction before; then press again")
             return
-        try:
-            change = getattr(self._desk.scene, what)()
-        except MigradetectError as error:
-            self.say(str(error), is_error=True)
-            return
-        self.say(f"nothing to {what}" if change is None else f"{what}: {change.edit.op.replace('_', ' ')}")
-        self.update_buttons()
+        scene = self._desk.scene
+
+        def work(task: Task) -> Any:
+            return scene.compute_step(what, lambda *step: task.tell(step), task.is_cancelled)
+
+        self._begin(work, scene, what, what)
 
     def update_buttons(self) -> None:
         """Undo and redo can be pressed only where there is something to undo or redo."""

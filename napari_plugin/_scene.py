@@ -312,10 +312,15 @@ class Scene:
         self.show(change)
         return change
 
-    def compute(self, edit: Edit) -> Any:
-        """Make a correction without showing it, in whatever thread."""
+    def compute(self, edit: Edit, progress: Any = None, cancel: Any = None) -> Any:
+        """Make a correction without showing it, in whatever thread; see ``ReviewSession.do``."""
         with lock_of(self.session):
-            return self.session.do(edit)
+            return self.session.do(edit, progress, cancel)
+
+    def compute_step(self, what: Literal["undo", "redo"], progress: Any = None, cancel: Any = None) -> Any:
+        """Take back or make again without showing it, in whatever thread; None where there is nothing."""
+        with lock_of(self.session):
+            return self.session.undo() if what == "undo" else self.session.redo(progress, cancel)
 
     def undo(self) -> Any:
         """Take back the last correction; None where there is none."""

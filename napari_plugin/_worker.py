@@ -55,6 +55,10 @@ class Task(QObject):
         """Whether the user asked to stop."""
         return self._stop.is_set()
 
+    def pause(self, seconds: float) -> bool:
+        """Wait within the work; True as soon as the user asks to stop."""
+        return self._stop.wait(seconds)
+
     def is_running(self) -> bool:
         """Whether it still works."""
         return self._thread.is_alive()

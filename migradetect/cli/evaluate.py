@@ -46,6 +46,9 @@ def command(
             show_default=False,
         ),
     ] = None,
+    automatic: Annotated[
+        bool, typer.Option("--automatic", help="Score what the analysis found, without the corrections of a review.")
+    ] = False,
     pixel_size_um: Annotated[
         float | None,
         typer.Option(help="Edge of a pixel, for counts in pixels without results of the movie.", show_default=False),
@@ -83,9 +86,10 @@ def command(
     for name in missing:
         print_note(f"{name}: not scored, because {results} has no results for it")
     if agreement:
-        scores = pd.concat([agreement_of(*_load(*pair, pixel_size_um)) for pair in pairs], ignore_index=True)
+        parts = [agreement_of(*_load(*pair, pixel_size_um, automatic)) for pair in pairs]
+        scores = pd.concat(parts, ignore_index=True)
     else:
-        scores = evaluate_many(_load(*pair, pixel_size_um) for pair in pairs)
+        scores = evaluate_many(_load(*pair, pixel_size_um, automatic) for pair in pairs)
         if len(pairs) == 1:
             scores = scores[scores["movie_id"] != POOLED]
     _finish(scores, out)
@@ -131,12 +135,35 @@ def _is_csv(path: Path) -> bool:
     return path.suffix.lower() == ".csv"
 
 
-def _load(result_path: Path, truth_path: Path, pixel_size_um: float | None) -> tuple[Results, Results, float]:
+def _found(path: Path, is_automatic: bool) -> Results:
+    """Results in their reviewed state, where somebody reviewed them; says so."""
+    from migradetect.cli._console import print_note
+    from migradetect.io import load_results
+    from migradetect.review import reviewed, reviewers
+
+    if is_automatic or not reviewers(path):
+        return load_results(path)
+    results = reviewed(path)
+    known = results.provenance["review"]
+    print_note(
+        f"{results.movie_id}: the reviewed state is scored, {known['n_edits']} corrections of {known['log']}; "
+        "--automatic scores what the analysis found"
+    )
+    return results
+
+
+def _load(
+    result_path: Path, truth_path: Path, pixel_size_um: float | None, is_automatic: bool
+) -> tuple[Results, Results, float]:
     from migradetect.calibration import Calibration
     from migradetect.io import load_hand_counts, load_results
 
     paths = (result_path, truth_path)
-    known = {path: load_results(path) for path in paths if not _is_csv(path)}
+    known = {
+        path: _found(path, is_automatic) if path == result_path else load_results(path)
+        for path in paths
+        if not _is_csv(path)
+    }
     size = _pixel_size(*reversed(known.values())) if known else pixel_size_um
     one = next(iter(known.values()), None)
     interval = one.provenance.get("calibration", {}).get("frame_interval_s") if one is not None else None

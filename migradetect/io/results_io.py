@@ -51,10 +51,14 @@ class StoredLabels(LabelStack):
         return len(self._offsets)
 
     def __getitem__(self, frame: int) -> NDArray[np.uint32]:
+        return self.compact(frame).astype(np.uint32)
+
+    def compact(self, frame: int) -> NDArray[Any]:
+        """Plane of a frame in the type of the file, shape (Y, X); from whatever thread."""
         recording = self._recording
-        offset = int(self._offsets[frame])
-        dtype = np.dtype(recording.dtypes[0])
-        return read_plane(self.path, offset, recording.raw[0], dtype, self.shape_yx).astype(np.uint32)
+        return read_plane(
+            self.path, int(self._offsets[frame]), recording.raw[0], np.dtype(recording.dtypes[0]), self.shape_yx
+        )
 
     def __iter__(self) -> Iterator[NDArray[np.uint32]]:
         return (self[frame] for frame in range(len(self)))

@@ -15,6 +15,7 @@ from migradetect.errors import ReadError
 from migradetect.io.options import Projection
 from migradetect.io.recording import PlaneReader
 from migradetect.io.tiff import DAMAGE, tifffile_complaints
+from migradetect.io.tiff_rows import page_rows
 
 __all__ = ["ReaderSource", "TiffSource", "read_plane"]
 
@@ -118,32 +119,59 @@ class TiffSource:
         planes = (self._plane(frame, channel, z) for z in range(self.offsets.shape[2]))
         return _projected(planes, self.projection)
 
-    def _plane(self, frame: int, channel: int, z: int) -> NDArray[Any]:
+    def read_rows(self, frame: int, channel: int, start: int, stop: int) -> NDArray[Any]:
+        """Some rows of what :meth:`read` gives, shape (stop - start, X); no more of the file than they need.
+
+        It may be called from several threads.
+
+        Raises
+        ------
+        ReadError
+            If the file changed or these pixels are damaged.
+        """
+        planes = (self._plane(frame, channel, z, (start, stop)) for z in range(self.offsets.shape[2]))
+        return _projected(planes, self.projection)
+
+    def _plane(self, frame: int, channel: int, z: int, rows: tuple[int, int] | None = None) -> NDArray[Any]:
         file = int(self.file_index[frame, channel, z])
         offset = int(self.offsets[frame, channel, z])
-        return read_plane(Path(self.files[file]), offset, self.raw[file], np.dtype(self.dtypes[file]), self.shape_yx)
+        dtype = np.dtype(self.dtypes[file])
+        return read_plane(Path(self.files[file]), offset, self.raw[file], dtype, self.shape_yx, rows)
 
 
-def read_plane(path: Path, offset: int, raw: bool, dtype: np.dtype[Any], shape_yx: tuple[int, int]) -> NDArray[Any]:
-    """One plane of a TIFF file in native byte order; see :class:`TiffSource`."""
-    count = shape_yx[0] * shape_yx[1]
+def read_plane(
+    path: Path,
+    offset: int,
+    raw: bool,
+    dtype: np.dtype[Any],
+    shape_yx: tuple[int, int],
+    rows: tuple[int, int] | None = None,
+) -> NDArray[Any]:
+    """One plane of a TIFF file in native byte order, or some rows of it; see :class:`TiffSource`."""
     remedy = "the file is damaged or changed since it was opened; copy it again"
+    start, stop = (0, shape_yx[0]) if rows is None else rows
+    if not 0 <= start < stop <= shape_yx[0]:
+        raise IndexError(f"expected rows within 0 to {shape_yx[0]}, got {start} to {stop}")
+    count = (stop - start) * shape_yx[1]
     try:
         if raw:
             # not a memory map: a file that shrinks under a map kills the process instead of raising
+            offset += start * shape_yx[1] * dtype.itemsize
             plane = np.fromfile(path, dtype=dtype, count=count, offset=offset)
             if plane.size != count:
                 raise ReadError(f"{path}: expected {count} pixels at byte {offset}, got {plane.size}; {remedy}")
-            plane = plane.reshape(shape_yx)
+            plane = plane.reshape(stop - start, shape_yx[1])
         else:
             with tifffile_complaints() as lines, tifffile.TiffFile(path, _multifile=False) as tif:
                 tif.filehandle.seek(offset)
                 # going straight to the directory spares walking the chain of all pages before it
-                plane = tifffile.TiffPage(tif, 0).asarray()
+                page = tifffile.TiffPage(tif, 0)
+                shape = (int(page.imagelength), int(page.imagewidth))
+                plane = page.asarray() if rows is None else page_rows(page, start, stop)
                 if lines:
                     raise ReadError(f"{path}: expected an intact page at byte {offset}, got '{lines[0]}'; {remedy}")
-            if plane.shape != shape_yx:
-                raise ReadError(f"{path}: expected a page of {shape_yx} at byte {offset}, got {plane.shape}; {remedy}")
+            if shape != shape_yx or plane.shape != (stop - start, shape_yx[1]):
+                raise ReadError(f"{path}: expected a page of {shape_yx} at byte {offset}, got {shape}; {remedy}")
     except ReadError:
         raise
     except DAMAGE as error:

@@ -15,7 +15,7 @@ from migradetect.fibers import branch_paths
 from migradetect.params import AssignParams
 from migradetect.trails import FiberBranches, trail_costs
 
-__all__ = ["find_parents", "parent_pairs", "trace_branches"]
+__all__ = ["find_parents", "parent_pairs", "trace_branches", "traced_frames"]
 
 #: Traced fibers of a frame.
 Branches = Callable[[int], FiberBranches]
@@ -104,7 +104,7 @@ def parent_pairs(
     cells = rear_directions(cells, interval)
     traced, trails = [], []
     window = TRAIL_WINDOW_MIN / interval if np.isfinite(interval) else 0.0
-    for frame in _traced_frames(len(planes[0]), interval):
+    for frame in traced_frames(len(planes[0]), interval):
         here = sites[sites["birth_frame"] + window >= frame].reset_index(drop=True)
         if here.empty:
             continue
@@ -129,7 +129,7 @@ def trace_branches(planes: tuple[Planes, Planes], frame: int, calibration: Calib
     return FiberBranches.from_paths(paths, planes[0][frame].astype(np.int32), calibration)
 
 
-def _traced_frames(n_frames: int, interval_min: float) -> Iterator[int]:
+def traced_frames(n_frames: int, interval_min: float) -> Iterator[int]:
     """All frames of the first minutes, and some of the others."""
     if not np.isfinite(interval_min):
         yield from range(n_frames)

@@ -7,7 +7,7 @@ from migradetect.pipeline._fit_model import fit_movie_model
 from migradetect.pipeline._frames import clean_plane, outside_bodies
 from migradetect.pipeline._model import MovieModel
 from migradetect.pipeline._one_site import Life, read_trace, site_rows, track_row
-from migradetect.pipeline._parents import find_parents, trace_branches
+from migradetect.pipeline._parents import find_parents, trace_branches, traced_frames
 from migradetect.pipeline._pass2 import with_speeds
 from migradetect.pipeline._pass3 import CLEAR_UM, site_images
 from migradetect.pipeline._usable import Timeline, usable_movie
@@ -29,6 +29,7 @@ __all__ = [
     "site_images",
     "site_rows",
     "trace_branches",
+    "traced_frames",
     "track_row",
     "usable_movie",
     "with_speeds",

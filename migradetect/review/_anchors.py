@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 
 from migradetect.errors import EditError
-from migradetect.filters import nearest_label
 from migradetect.review import edits
 from migradetect.review._edit import Edit
 from migradetect.review._state import State
@@ -253,7 +252,7 @@ class Anchors:
             return int(rows.loc[near.idxmin(), "cell_id"]) if len(near) else None
         points = np.array(anchor["points_stage_um"], float) + self._bench.drift(frame)
         place = np.asarray(self._bench.base.calibration.px(points))
-        gap_px, label = nearest_label(self._bench.plane(state, "fibers", frame), place[:, 0], place[:, 1])
+        gap_px, label = self._bench.runs(state, "fibers", frame).nearest(place[:, 0], place[:, 1])
         close = label[np.asarray(self._bench.base.calibration.um(gap_px)) <= _FIBER_UM]
         numbers, counts = np.unique(close[~np.isin(close, list(taken))], return_counts=True)
         return int(numbers[np.argmax(counts)]) if counts.size and counts.max() * 2 > len(points) else None

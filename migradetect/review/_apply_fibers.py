@@ -13,7 +13,6 @@ from scipy.spatial import cKDTree
 
 from migradetect.errors import EditError
 from migradetect.fibers import ATTACH_UM, measure_fibers
-from migradetect.filters import nearest_label
 from migradetect.review import edits
 from migradetect.review._change import Touched
 from migradetect.review._planes import Plane, PlaneChange
@@ -169,10 +168,10 @@ class _Cutter:
 
 def _keeper(bench: Workbench, state: State, frame: int, pieces: list[NDArray[np.int64]]) -> int:
     """The piece that reaches a body, or the longest."""
-    cells = bench.plane(state, "cells", frame)
+    cells = bench.runs(state, "cells", frame)
 
     def rank(one: NDArray[np.int64]) -> tuple[bool, int]:
-        gap = float(nearest_label(cells, one[:, 0], one[:, 1])[0].min())
+        gap = float(cells.nearest(one[:, 0], one[:, 1])[0].min())
         return bool(bench.base.calibration.um(gap) <= ATTACH_UM), len(one)
 
     return max(range(len(pieces)), key=lambda k: rank(pieces[k]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from migradetect.assign import ArmReader
-from migradetect.errors import MigradetectError
+from migradetect.errors import AxesError, MigradetectError, ReadError
 from migradetect.filters import NoiseModel
 from migradetect.frame_quality import fill_gaps
 from migradetect.io import InputOptions, MovieEntry, find_movies, open_movie
@@ -22,10 +23,12 @@ from migradetect.photometry import Sites, measure_covered, measure_sites, settle
 from migradetect.pipeline.sites import CLEAR_UM, MovieModel, fit_movie_model, outside_bodies, site_images
 from migradetect.profiles import N_SHAPES, ProfileLibrary
 from migradetect.review._base import Base
+from migradetect.review._watch import Watch, in_threads
 
 __all__ = ["Recording"]
 
 Image = NDArray[np.float32]
+_Box = tuple[slice, slice]
 
 
 class Recording:
@@ -87,8 +90,7 @@ class Recording:
         try:
             return np.asarray(movie.source.read(frame, movie.roles.index(role)))
         except (MigradetectError, OSError) as error:
-            self.problem = f"the images can't be read, so signals of new places are null: {error}"
-            self.__dict__["movie"] = None
+            self._lose(error)
             return None
 
     def measure(
@@ -96,9 +98,10 @@ class Recording:
         places_um: NDArray[np.float64],
         frames: NDArray[np.int64],
         diameter_um: float,
-        cells: dict[int, NDArray[Any]],
+        bodies_in: Callable[[int, slice, slice], NDArray[Any]],
         first_seen: int | None,
         shape: int | None = None,
+        watch: Watch | None = None,
     ) -> pd.DataFrame | None:
         """Photometry at one place of the dish in many frames.
 
@@ -113,12 +116,14 @@ class Recording:
             Frames as recorded.
         diameter_um : float
             Typical full-grown diameter.
-        cells : dict of int to ndarray
-            Cell bodies by frame.
+        bodies_in : callable
+            From a frame as recorded, rows and columns to the cell bodies there.
         first_seen : int, optional
             Frame in which it was first seen, for the arms of fiber around it.
         shape : int, optional
             Index of the profile shape; by default the one that fits best.
+        watch : Watch, optional
+            Each frame is a step.
 
         Returns
         -------
@@ -130,13 +135,11 @@ class Recording:
         if model is None or self.movie is None:
             return None
         tiles = _Tiles(self._base, places_um, diameter_um)
-        images = {}
-        for role in self.movie.roles:
-            planes = [self.plane(int(frame), role) for frame in frames]
-            if any(plane is None for plane in planes):
-                return None
-            images[role] = tiles.join([_numbers(plane) for plane in planes if plane is not None])
-        bodies = tiles.join([cells[int(frame)] for frame in frames]).astype(np.int32)
+        images = self._windows(tiles, frames, watch or Watch())
+        if images is None:
+            return None
+        around = [None if box is None else bodies_in(t, *box) for t, box in tiles.of(frames)]
+        bodies = tiles.join(around).astype(np.int32)
         signal, variance, channels = site_images(images, model)
         weight = outside_bodies(bodies, self._base.calibration) * tiles.in_image
         site = self._site(tiles, diameter_um, shape)
@@ -160,6 +163,33 @@ class Recording:
         out["migrasome_id"] = 1
         out["shape"] = site.shape[0]
         return settle_shape(out)
+
+    def _windows(self, tiles: _Tiles, frames: NDArray[np.int64], watch: Watch) -> dict[str, Image] | None:
+        """One picture of the surroundings in all frames, for each role; None where they can't be read."""
+        movie = self.movie
+        assert movie is not None
+
+        def read(item: tuple[int, _Box | None]) -> list[NDArray[Any] | None]:
+            frame, box = item
+            return [None if box is None else _part(movie, frame, channel, *box) for channel in range(len(movie.roles))]
+
+        try:
+            if hasattr(movie.source, "read_rows"):
+                parts = in_threads(read, tiles.of(frames), watch)
+            else:
+                # a reader of another format may not like to be asked from several threads
+                parts = []
+                for item in tiles.of(frames):
+                    parts.append(read(item))
+                    watch.step()
+        except (ReadError, AxesError, OSError) as error:
+            self._lose(error)
+            return None
+        return {role: tiles.join([part[k] for part in parts]) for k, role in enumerate(movie.roles)}
+
+    def _lose(self, error: Exception) -> None:
+        self.problem = f"the images can't be read, so signals of new places are null: {error}"
+        self.__dict__["movie"] = None
 
     def _site(self, tiles: _Tiles, diameter_um: float, shape: int | None) -> Sites:
         k = tiles.centre_um.shape[0]
@@ -209,7 +239,7 @@ class _Tiles:
         self._tile = np.stack([index // self._columns, index % self._columns], axis=1) * self.size
         self.centre_um = np.asarray(calibration.um(clipped - self._corner + self._tile), float)
 
-    def _box(self, k: int) -> tuple[tuple[slice, slice], tuple[slice, slice]] | None:
+    def _box(self, k: int) -> tuple[_Box, _Box] | None:
         """Where tile k lies in the frame, and in the picture; None where it is out of the frame."""
         low = np.maximum(self._corner[k], 0)
         high = np.minimum(self._corner[k] + self.size, self._base.shape_yx)
@@ -222,14 +252,17 @@ class _Tiles:
             (slice(start[0], stop[0]), slice(start[1], stop[1])),
         )
 
-    def join(self, planes: list[NDArray[Any]]) -> Image:
-        """One picture of the surroundings in all frames."""
+    def of(self, frames: NDArray[np.int64]) -> list[tuple[int, _Box | None]]:
+        """Each frame, and where its tile lies in it; None where it is out of the frame."""
+        boxes = (self._box(k) for k in range(len(self._corner)))
+        return [(int(frame), None if box is None else box[0]) for frame, box in zip(frames, boxes, strict=True)]
+
+    def join(self, parts: list[NDArray[Any] | None]) -> Image:
+        """One picture of what was read where :meth:`of` says."""
         out = np.zeros((self._rows * self.size, self._columns * self.size), np.float32)
-        for k, plane in enumerate(planes):
-            box = self._box(k)
-            if box is None:
+        for k, part in enumerate(parts):
+            if part is None:
                 continue
-            part = plane[box[0]].astype(np.float32)
             tile = out[self._tile[k][0] :, self._tile[k][1] :][: self.size, : self.size]
             # beyond the edge of the image the filters see what they see in the whole frame
             before = np.maximum(-self._corner[k], 0)
@@ -296,6 +329,14 @@ class _Some:
         return _numbers(self._movie.source.read(self._numbers[frame], channel))
 
 
+def _part(movie: Movie, frame: int, channel: int, rows: slice, columns: slice) -> NDArray[Any]:
+    """A part of a plane, without holes; no more than its rows are read where the source can do that."""
+    source = movie.source
+    if hasattr(source, "read_rows") and not movie.dtype.startswith("float"):
+        return np.asarray(source.read_rows(frame, channel, rows.start, rows.stop)[:, columns])
+    return np.asarray(_numbers(source.read(frame, channel))[rows, columns])
+
+
 def _numbers(plane: NDArray[Any]) -> NDArray[Any]:
     """Without holes, as the passes saw it."""
     return fill_gaps(plane.astype(np.float32)) if np.issubdtype(plane.dtype, np.floating) else plane
@@ -316,8 +357,6 @@ def _open(base: Base) -> Movie:
     path = next((path for path in _places(base, names) if path.exists()), None)
     if path is None:
         shown = next((name for name in names if name), "no path in movie.json")
-        from migradetect.errors import ReadError
-
         raise ReadError(f"{shown}: expected the movie, got nothing there; put it back to measure new places")
     return open_movie(_entry(path, options, source, base.movie_id))
 
@@ -343,8 +382,6 @@ def _entry(path: Path, options: InputOptions, source: dict[str, Any], movie_id: 
 
 
 def _compare(movie: Movie, base: Base) -> None:
-    from migradetect.errors import ReadError
-
     if movie.n_frames != base.n_frames or movie.shape_yx != base.shape_yx:
         raise ReadError(
             f"{movie.provenance.get('path', movie.movie_id)}: expected {base.n_frames} frames of {base.shape_yx}, got "

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from migradetect.fibers import ATTACH_UM
-from migradetect.filters import nearest_label
 from migradetect.pipeline.sites import CLEAR_UM
 from migradetect.review._change import Touched
 from migradetect.review._site import Piece
@@ -89,7 +88,7 @@ def gaps_um(bench: Workbench, state: State, frame: int) -> dict[int, float]:
     y, x = np.nonzero(plane)
     if not y.size:
         return {}
-    distance, _ = nearest_label(bench.plane(state, "cells", frame), y, x)
+    distance, _ = bench.runs(state, "cells", frame).nearest(y, x)
     nearest = pd.Series(distance).groupby(plane[y, x].astype(int)).min()
     return {int(str(one)): float(bench.base.calibration.um(gap)) for one, gap in nearest.items()}
 
@@ -137,8 +136,7 @@ def _again(
     numbers = bench.base.timeline.numbers[frames]
     site = piece.site
     places = np.array([site.y_stage_um, site.x_stage_um]) + bench.base.drift_um[numbers]
-    cells = {int(frame): bench.plane(state, "cells", int(frame)) for frame in numbers}
-    fresh = bench.recording.measure(places, numbers, site.diameter_um, cells, None)
+    fresh = bench.recording.measure(places, numbers, site.diameter_um, bench.bodies_in(state), None)
     for name in _MEASURED:
         if name in trace:
             trace.loc[frames, name] = np.nan if fresh is None or name not in fresh else fresh[name].to_numpy(float)

@@ -28,6 +28,7 @@ from migradetect.review._log import EditLog, log_path, now
 from migradetect.review._planes import Plane, Planes
 from migradetect.review._state import State
 from migradetect.review._tables import Tables
+from migradetect.review._watch import Watch
 from migradetect.review._workbench import Workbench
 
 __all__ = ["Orphan", "ReviewSession"]
@@ -252,13 +253,22 @@ class ReviewSession:
 
     # what can be done
 
-    def do(self, edit: Edit) -> Change:
+    def do(
+        self,
+        edit: Edit,
+        progress: Callable[[int, int], None] | None = None,
+        cancel: Callable[[], bool] | None = None,
+    ) -> Change:
         """Make a correction: computed, put on the disk, then shown.
 
         Parameters
         ----------
         edit : Edit
             One of :mod:`migradetect.review.edits`.
+        progress : callable, optional
+            Called with the number of steps done, and of all that are known so far; most are frames that are read.
+        cancel : callable, optional
+            Asked before each step; the correction is given up when it returns True.
 
         Returns
         -------
@@ -269,11 +279,17 @@ class ReviewSession:
         ------
         EditError
             If it names what is not there; nothing is written then.
+        CancelledError
+            If `cancel` returned True; nothing is written or changed then.
         OutputError
             If the log can't be written; nothing is changed then.
         """
         before = self._state
-        applied = apply_edit(self._bench, before, edit, self._who)
+        watch = Watch(progress, cancel)
+        with self._bench.watched(watch):
+            applied = apply_edit(self._bench, before, edit, self._who)
+        # the last moment: from the line in the log on it is made
+        watch.ask()
         line = self._line("do") | {
             "edit": edit.to_dict(),
             "anchors": self._anchors.of(before, edit),
@@ -300,11 +316,19 @@ class ReviewSession:
         self._show(last.before)
         return _change("undo", last.edit, last.applied)
 
-    def redo(self) -> Change | None:
-        """Make the last correction that was taken back again; None where there is none."""
+    def redo(
+        self, progress: Callable[[int, int], None] | None = None, cancel: Callable[[], bool] | None = None
+    ) -> Change | None:
+        """Make the last correction that was taken back again; None where there is none.
+
+        `progress`, `cancel` and what is raised are as in :meth:`do`.
+        """
         while self._history.undone:
             line = self._history.undone[-1]
-            edit, applied, problem = self._try(line)
+            watch = Watch(progress, cancel)
+            with self._bench.watched(watch):
+                edit, applied, problem = self._try(line)
+            watch.ask()
             self._log.append(self._line("redo") | {"target": line["id"]})
             self._history.move("redo", line["id"])
             if applied is None or edit is None:
@@ -316,12 +340,24 @@ class ReviewSession:
             return _change("redo", edit, applied)
         return None
 
-    def warm_up(self) -> None:
-        """Do now what the first correction would wait for, some seconds: open the images, compile, trace fibers.
+    def warm_up(
+        self, progress: Callable[[int, int], None] | None = None, cancel: Callable[[], bool] | None = None
+    ) -> None:
+        """Do now what the first corrections would wait for: open the images, read labels, trace fibers, compile.
 
-        Nothing depends on it; a window calls it once, in a thread of its own, before it lets the user correct.
+        Nothing depends on it. A window calls it once, in a thread of its own; corrections may be made meanwhile.
+
+        Parameters
+        ----------
+        progress, cancel : callable, optional
+            As in :meth:`do`.
+
+        Raises
+        ------
+        CancelledError
+            If `cancel` returned True.
         """
-        self._bench.warm_up(self._state)
+        self._bench.warm_up(self._state, Watch(progress, cancel))
 
     # how
 
@@ -372,6 +408,8 @@ class ReviewSession:
             applied = apply_edit(self._bench, self._state, here, self._who)
         except EditError as error:
             return edit, None, str(error)
+        except CancelledError:
+            raise
         except Exception as error:  # noqa: BLE001 (one line that can't be made must not lock a person out of all others)
             return edit, None, f"{line.get('id')}: unexpected {type(error).__name__}: {printable(str(error))}"
         self._anchors.learn(line, applied.created)

@@ -60,7 +60,8 @@ class Tables(Mapping[str, pd.DataFrame]):
     def _with_source(self, name: str, table: pd.DataFrame) -> pd.DataFrame:
         kind, column = _KIND[name]
         edited = self._state.edited(kind)
-        source = pd.array([edited.get(int(one)) for one in table[column]], dtype="string")
+        # rows are many, and objects few
+        source = table[column].map(edited).astype("string").array if edited else pd.array([None] * len(table), "string")
         changed = {one for one, who in edited.items() if any(not w.endswith(": accept") for w in who.split("; "))}
         table = table.copy()
         table[EDITED], table[SOURCE] = table[column].isin(list(changed)).astype(bool), source

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,21 +14,24 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from migradetect.errors import EditError
-from migradetect.filters import nearest_label
 from migradetect.lifetimes import Existence
-from migradetect.pipeline.sites import find_parents, trace_branches
+from migradetect.pipeline.sites import find_parents, trace_branches, traced_frames
 from migradetect.review._base import Base
 from migradetect.review._images import Recording
 from migradetect.review._planes import Plane, PlaneChange, Planes
+from migradetect.review._runs import Runs
 from migradetect.review._site import Piece, Site, build
 from migradetect.review._state import State
+from migradetect.review._watch import Watch, in_threads
 from migradetect.trails import FiberBranches
 
 __all__ = ["Workbench", "with_parent"]
 
-#: Label planes that are kept in memory, bytes.
-_PLANE_BYTES = 256 * 2**20
+#: Label planes that are kept in memory, bytes: whole ones, and as runs.
+_PLANE_BYTES, _RUN_BYTES = 128 * 2**20, 512 * 2**20
 _ROLES = ("tspan4", "wga")
+#: Name and frame of a plane, and the corrections on it.
+_Key = tuple[str, int, tuple[int, ...]]
 
 
 class Workbench:
@@ -45,31 +49,79 @@ class Workbench:
         self.base, self.recording = base, recording
         #: Before any correction.
         self.start = State(next_ids=_first_free(base))
-        self._planes: OrderedDict[tuple[str, int, tuple[int, ...]], Plane] = OrderedDict()
+        #: Of the correction that is being made.
+        self.watch = Watch()
+        # the window looks at planes, and the first corrections are prepared, while one is being made
+        self._lock = threading.Lock()
+        self._planes: OrderedDict[_Key, Plane] = OrderedDict()
+        self._runs: OrderedDict[_Key, Runs] = OrderedDict()
+        self._run_bytes = 0
         self._branches: OrderedDict[tuple[int, tuple[int, ...]], FiberBranches] = OrderedDict()
+        self._attached: tuple[Any, NDArray[np.int64], NDArray[np.int64]] | None = None
+
+    @contextmanager
+    def watched(self, watch: Watch) -> Iterator[None]:
+        """Let somebody see how far a correction is, and stop it."""
+        self.watch = watch
+        try:
+            yield
+        finally:
+            self.watch = Watch()
 
     # label planes
 
     def plane(self, state: State, name: str, frame: int) -> Plane:
         """Reviewed label plane of a recorded frame; not to be written to."""
-        changes = [c for c in state.plane_changes if c.name == name and c.first <= frame <= c.last]
-        key = (name, frame, tuple(c.serial for c in changes))
-        if key in self._planes:
-            self._planes.move_to_end(key)
-            return self._planes[key]
-        stack = self.base.results.labels.get(name)
-        if changes:
-            earlier = replace(state, plane_changes=_without(state.plane_changes, changes[-1]))
-            plane = changes[-1].apply(self.plane(earlier, name, frame), frame)
-        elif stack is None or frame >= len(stack):
-            plane = np.zeros(self.base.shape_yx, np.uint32)
-        else:
-            plane = stack[frame]
+        key = _key(state, name, frame)
+        with self._lock:
+            if key in self._planes:
+                self._planes.move_to_end(key)
+                return self._planes[key]
+        plane = self.runs(state, name, frame).plane()
         plane.flags.writeable = False
-        self._planes[key] = plane
-        while len(self._planes) > 2 and len(self._planes) * plane.nbytes > _PLANE_BYTES:
-            self._planes.popitem(last=False)
+        with self._lock:
+            self._planes[key] = plane
+            while len(self._planes) > 2 and len(self._planes) * plane.nbytes > _PLANE_BYTES:
+                self._planes.popitem(last=False)
         return plane
+
+    def runs(self, state: State, name: str, frame: int) -> Runs:
+        """The same as runs, which are kept for all frames."""
+        key = _key(state, name, frame)
+        with self._lock:
+            if key in self._runs:
+                self._runs.move_to_end(key)
+                return self._runs[key]
+        runs = self._made_runs(state, name, frame)
+        with self._lock:
+            if key not in self._runs:
+                self._runs[key] = runs
+                self._run_bytes += runs.nbytes
+            while len(self._runs) > 2 and self._run_bytes > _RUN_BYTES:
+                self._run_bytes -= self._runs.popitem(last=False)[1].nbytes
+        return runs
+
+    def _made_runs(self, state: State, name: str, frame: int) -> Runs:
+        changes = _changes(state, name, frame)
+        if changes:
+            last = changes[-1]
+            before = self.runs(replace(state, plane_changes=_without(state.plane_changes, last)), name, frame)
+            if last.renamed is not None and all(last.renamed.values()):
+                return before.renamed(last.renamed)
+            return Runs.of(last.apply(before.plane(), frame))
+        stack = self.base.results.labels.get(name)
+        if stack is None or frame >= len(stack):
+            return Runs.empty(self.base.shape_yx)
+        return Runs.of(stack.compact(frame))
+
+    def load_runs(self, state: State, frames: NDArray[np.int64], watch: Watch) -> None:
+        """Read label planes of many recorded frames at once; each frame is a step."""
+
+        def load(frame: int) -> None:
+            for name in ("cells", "fibers"):
+                self.runs(state, name, frame)
+
+        in_threads(load, [int(frame) for frame in frames], watch)
 
     def planes(self, state: State, name: str) -> Planes:
         """Reviewed label planes by recorded frame."""
@@ -80,12 +132,18 @@ class Workbench:
         numbers = self.base.timeline.numbers
         return Planes(lambda k: self.plane(state, name, int(numbers[k])), numbers.size, self.base.shape_yx)
 
-    def attached(self, state: State) -> frozenset[tuple[int, int]]:
-        """Usable frame and id of the fibers that reach a body."""
-        fibers = self.fibers(state)
-        reached = fibers[fibers["is_attached"]]
-        frames = np.searchsorted(self.base.timeline.numbers, reached["frame"].to_numpy(int))
-        return frozenset(zip(frames.tolist(), reached["fiber_id"].astype(int).tolist(), strict=True))
+    def attached(self, state: State, among: Collection[int] | None = None) -> frozenset[tuple[int, int]]:
+        """Usable frame and id of the fibers that reach a body; of some fibers only, if they are given."""
+        if self._attached is None or self._attached[0] is not state.fibers:
+            fibers = self.fibers(state)
+            reached = fibers[fibers["is_attached"]]
+            frames = np.searchsorted(self.base.timeline.numbers, reached["frame"].to_numpy(int))
+            self._attached = state.fibers, frames, reached["fiber_id"].to_numpy(np.int64)
+        _, frames, ids = self._attached
+        if among is not None:
+            wanted = np.isin(ids, list(among))
+            frames, ids = frames[wanted], ids[wanted]
+        return frozenset(zip(frames.tolist(), ids.tolist(), strict=True))
 
     # tables by frame
 
@@ -132,47 +190,57 @@ class Workbench:
             raise EditError(f"cell {cell_id}: there is none with this id")
 
     def surroundings(self, state: State, y_stage_um: float, x_stage_um: float) -> pd.DataFrame:
-        """Nearest body and fiber of a place in each usable frame, as of pass 3."""
+        """Nearest body and fiber of a place in each usable frame, as of pass 3; each frame is a step."""
         numbers = self.base.timeline.numbers
+        self.watch.expect(numbers.size)
+        self.load_runs(state, numbers, self.watch)
         return self.surroundings_in(state, np.array([[y_stage_um, x_stage_um]]), numbers).drop(columns="site")
 
     def surroundings_in(self, state: State, stage_um: NDArray[np.float64], frames: NDArray[np.int64]) -> pd.DataFrame:
         """Nearest body and fiber of several places; columns site (position in `stage_um`) and frame (usable)."""
         calibration = self.base.calibration
-        parts = []
-        for frame in frames:
+        shape = len(frames), len(stage_um)
+        gaps = {name: np.empty(shape) for name in ("cells", "fibers")}
+        labels = {name: np.empty(shape, np.int64) for name in ("cells", "fibers")}
+        for k, frame in enumerate(frames):
             place = np.asarray(calibration.px(stage_um + self.drift(int(frame))))
-            out: dict[str, Any] = {"site": np.arange(len(stage_um)), "frame": self.base.to_usable(int(frame))}
-            for name, gap_name, label_name in (
-                ("cells", "cell_um", "nearest_cell"),
-                ("fibers", "fiber_um", "nearest_fiber"),
-            ):
-                gap, label = nearest_label(self.plane(state, name, int(frame)), place[:, 0], place[:, 1])
-                out[gap_name], out[label_name] = calibration.um(gap), label
-            out["covering_cell"] = np.where(out["cell_um"] <= 0, out["nearest_cell"], 0)
-            parts.append(pd.DataFrame(out))
-        return pd.concat(parts, ignore_index=True)
-
-    def warm_up(self, state: State) -> None:
-        """Do what the first corrections would wait for: open the images, compile, trace fibers."""
-        base = self.base
-        if not base.timeline.numbers.size:
-            return
-        _ = self.recording.model, self._around_all, base.traces_of, base.rows_of, base.tracks_of
-        place = np.array(base.shape_yx) * base.calibration.pixel_size_um / 2
-        middle = base.usable.n_frames // 2
-        site = Site(
-            0,
-            float(place[0]),
-            float(place[1]),
-            1.0,
-            None,
-            (middle, middle),
-            frozenset(),
-            np.nan,
-            by_hand=frozenset({"place"}),
+            for name in ("cells", "fibers"):
+                gap, label = self.runs(state, name, int(frame)).nearest(place[:, 0], place[:, 1])
+                gaps[name][k], labels[name][k] = calibration.um(gap), label
+        usable = np.array([self.base.to_usable(int(frame)) for frame in frames], np.int64)
+        return pd.DataFrame(
+            {
+                "site": np.tile(np.arange(shape[1]), shape[0]),
+                "frame": np.repeat(usable, shape[1]),
+                "cell_um": gaps["cells"].ravel(),
+                "nearest_cell": labels["cells"].ravel(),
+                "fiber_um": gaps["fibers"].ravel(),
+                "nearest_fiber": labels["fibers"].ravel(),
+                "covering_cell": np.where(gaps["cells"] <= 0, labels["cells"], 0).ravel(),
+            }
         )
-        self.measure(state, site, int(base.timeline.numbers[middle]))
+
+    def warm_up(self, state: State, watch: Watch) -> None:
+        """Do what the first corrections would wait for: open the images, read labels, trace fibers, compile."""
+        base = self.base
+        numbers = base.timeline.numbers
+        if not numbers.size:
+            return
+        traced = list(traced_frames(numbers.size, base.calibration.frame_interval_min))
+        watch.expect(numbers.size + len(traced))
+        _ = self.recording.model, base.traces_of, base.rows_of, base.tracks_of, base.places
+        self.load_runs(state, numbers, watch)
+        for frame in traced:
+            self._traced(state, frame)
+            watch.step()
+        # a place in a few frames compiles as well as one in all
+        middle = numbers[numbers.size // 2 :][:2]
+        place = np.array(base.shape_yx) * base.calibration.pixel_size_um / 2
+        self.recording.measure(np.tile(place, (middle.size, 1)), middle, 1.0, self.bodies_in(state), int(middle[0]))
+
+    def bodies_in(self, state: State) -> Callable[[int, slice, slice], NDArray[Any]]:
+        """Reads bodies in a part of a recorded frame."""
+        return lambda frame, rows, columns: self.runs(state, "cells", frame).window(rows, columns)
 
     # migrasomes
 
@@ -274,46 +342,14 @@ class Workbench:
         )
         trace = traces[traces["frame"].isin(base.timeline.numbers)].sort_values("frame").reset_index(drop=True)
         trace = trace.assign(frame=np.arange(len(trace)))
-        around = self._around_stored(state, migrasome_id).drop(columns="frame")
+        around = self.surroundings(state, site.y_stage_um, site.x_stage_um).drop(columns="frame")
         empty = dict.fromkeys(("amplitude", "amplitude_err", "covered", "covered_err"), np.nan)
         trace = pd.concat([trace, around], axis=1).assign(n_arms=-1, **empty)
         return Piece(site, trace, track, rows, traces)
 
-    @cached_property
-    def _around_all(self) -> dict[int, pd.DataFrame]:
-        """Surroundings of all stored migrasomes in the stored label planes: one look at each frame serves all."""
-        places = self.base.places
-        stage = places[["y_stage_um", "x_stage_um"]].to_numpy(float)
-        if not len(stage):
-            return {}
-        table = self.surroundings_in(self.start, stage, self.base.timeline.numbers)
-        ids = places.index.to_numpy(int)
-        return {
-            int(ids[int(str(k))]): rows.drop(columns="site").reset_index(drop=True) for k, rows in table.groupby("site")
-        }
-
-    def _around_stored(self, state: State, migrasome_id: int) -> pd.DataFrame:
-        around = self._around_all[migrasome_id]
-        numbers = self.base.timeline.numbers
-        for change in state.plane_changes:
-            within = np.flatnonzero((numbers >= change.first) & (numbers <= change.last))
-            if not within.size:
-                continue
-            names = ("nearest_cell", "covering_cell") if change.name == "cells" else ("nearest_fiber",)
-            around = around.copy()
-            if change.renamed is not None:
-                for name in names:
-                    around.loc[within, name] = around.loc[within, name].replace(dict(change.renamed))
-                continue
-            place = self.base.places.loc[[migrasome_id], ["y_stage_um", "x_stage_um"]].to_numpy(float)
-            # with all changes on it: later ones find nothing more to do there
-            fresh = self.surroundings_in(state, place, numbers[within]).drop(columns=["site", "frame"])
-            around.loc[within, fresh.columns] = fresh.to_numpy()
-        return around
-
     def rebuild(self, state: State, piece: Piece, site: Site) -> Piece:
         """Rows of a migrasome after something else was decided about it; its photometry stays."""
-        return build(self.base, site, piece.trace, self.attached(state))
+        return build(self.base, site, piece.trace, self.attached(state, set(piece.trace["nearest_fiber"])))
 
     def measure(self, state: State, site: Site, first_seen: int) -> Piece:
         """Rows of a migrasome whose place is new: photometry, existence, growth, location and parent.
@@ -333,7 +369,7 @@ class Workbench:
             # without images nobody knows more than the one who saw it
             fate = "persist" if site.seen[1] >= base.usable.n_frames - 1 else ""
             site = replace(site, existence=Existence(*site.seen, fate, 0))
-        piece = build(base, site, trace, self.attached(state))
+        piece = build(base, site, trace, self.attached(state, set(trace["nearest_fiber"])))
         if "parent" in site.by_hand:
             return piece
         parent, confidence = self._parent(state, piece)
@@ -345,8 +381,10 @@ class Workbench:
         around = self.surroundings(state, site.y_stage_um, site.x_stage_um)
         stage = np.array([site.y_stage_um, site.x_stage_um])
         places = stage + base.drift_um[numbers]
-        cells = {int(frame): self.plane(state, "cells", int(frame)) for frame in numbers}
-        out = self.recording.measure(places, numbers, site.diameter_um, cells, first_seen)
+        self.watch.expect(numbers.size)
+        out = self.recording.measure(
+            places, numbers, site.diameter_um, self.bodies_in(state), first_seen, watch=self.watch
+        )
         measured = out is not None
         if out is None:
             height, width = base.shape_yx
@@ -379,6 +417,13 @@ class Workbench:
         )
         stacks = self.usable_planes(state, "cells"), self.usable_planes(state, "fibers")
         trace = piece.trace[["migrasome_id", "frame", "cell_um", "nearest_cell", "fiber_um"]]
+
+        def branches(frame: int) -> FiberBranches:
+            self.watch.expect(1)
+            found = self._traced(state, frame)
+            self.watch.step()
+            return found
+
         found = find_parents(
             places,
             trace,
@@ -387,7 +432,7 @@ class Workbench:
             base.drift_um[numbers],
             base.calibration,
             base.params.assign,
-            lambda frame: self._traced(state, frame),
+            branches,
         )
         if found.empty:
             return None, float("nan")
@@ -396,12 +441,16 @@ class Workbench:
     def _traced(self, state: State, frame: int) -> FiberBranches:
         number = int(self.base.timeline.numbers[frame])
         key = frame, tuple(c.serial for c in state.plane_changes if c.first <= number <= c.last)
-        if key not in self._branches:
-            stacks = self.usable_planes(state, "cells"), self.usable_planes(state, "fibers")
-            self._branches[key] = trace_branches(stacks, frame, self.base.calibration)
+        with self._lock:
+            if key in self._branches:
+                return self._branches[key]
+        stacks = self.usable_planes(state, "cells"), self.usable_planes(state, "fibers")
+        branches = trace_branches(stacks, frame, self.base.calibration)
+        with self._lock:
+            self._branches[key] = branches
             while len(self._branches) > 1000:
                 self._branches.popitem(last=False)
-        return self._branches[key]
+        return branches
 
 
 def with_parent(piece: Piece, parent: int | None, confidence: float) -> Piece:
@@ -430,6 +479,14 @@ def _first_free(base: Base) -> dict[str, int]:
         # no candidate is made; those that were migrasomes are numbered from here on
         "candidate": after(tables["candidates"]["candidate_id"]),
     }
+
+
+def _changes(state: State, name: str, frame: int) -> list[PlaneChange]:
+    return [c for c in state.plane_changes if c.name == name and c.first <= frame <= c.last]
+
+
+def _key(state: State, name: str, frame: int) -> _Key:
+    return name, frame, tuple(c.serial for c in _changes(state, name, frame))
 
 
 def _without(changes: tuple[PlaneChange, ...], one: PlaneChange) -> tuple[PlaneChange, ...]:

@@ -351,9 +351,9 @@ def test_a_correction_that_takes_long_leaves_the_window_alive(review, monkeypatc
     scene = review.scene
     real = scene.session.do
 
-    def slow(edit):
+    def slow(edit, progress, cancel):
         may_go_on.wait(20)
-        return real(edit)
+        return real(edit, progress, cancel)
 
     monkeypatch.setattr(scene.session, "do", slow)
     number = ids(review)[0]

@@ -274,6 +274,17 @@ def command(*words):
     )
 
 
+def test_evaluate_scores_the_reviewed_state_and_says_so(out, analysed):
+    session = ReviewSession.open(out, "dish")
+    n = len(session.tables["tracks"])
+    session.do(edits.Reject(migrasome_id=1))
+    for options, expected in (((), n - 1), (("--automatic",), n)):
+        ended = command("evaluate", out, analysed, "--agreement", *options, "--out", out / "scores.csv")
+        assert ended.returncode == 0, ended.stderr
+        assert ("reviewed state" in ended.stdout + ended.stderr) == (not options)
+        assert pd.read_csv(out / "scores.csv").set_index("metric")["value"]["n_migrasomes_first"] == expected
+
+
 def test_command_line(out):
     anna = ReviewSession.open(out, "dish", reviewer="anna")
     ben = ReviewSession.open(out, "dish", reviewer="ben")

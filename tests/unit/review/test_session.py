@@ -95,7 +95,11 @@ def test_a_place_is_measured_as_pass_3_does(base, recording):
         drift = tuple(base.drift_um[t])
         rows.append(measure_sites(site, signal, variance, weight, channels, drift, base.calibration, model.library))
     expected = settle_shape(pd.concat(rows, ignore_index=True))
-    found = recording.measure(stage + base.drift_um[numbers], numbers, float(one["diameter_um"]), cells, 0, shape=0)
+
+    def bodies(frame, rows, columns):
+        return cells[frame][rows, columns]
+
+    found = recording.measure(stage + base.drift_um[numbers], numbers, float(one["diameter_um"]), bodies, 0, shape=0)
     assert expected["snr"].max() > 5, "test invalid"
     for name in ("amplitude", "snr", "diameter_um", "tspan4_signal", "wga_signal", "is_in_field"):
         np.testing.assert_allclose(
