@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from migradetect._version import __version__
-from migradetect.cli import evaluate, info, init, preview, report, review, run, scan, simulate, stats, status
+from migradetect.cli import evaluate, export, info, init, preview, report, review, run, scan, simulate, stats, status
 
 __all__ = ["app"]
 
@@ -37,5 +37,5 @@ def _root(
     """Find, follow and count migrasomes and retraction fibers in TSPAN4/WGA fluorescence time-lapses."""
 
 
-for _module in (init, scan, preview, run, status, report, stats, review, simulate, evaluate, info):
+for _module in (init, scan, preview, run, status, report, stats, export, review, simulate, evaluate, info):
     app.command(name=_module.NAME, epilog=_module.EXAMPLE)(_module.command)
