@@ -51,15 +51,11 @@ def command(
         Path | None,
         typer.Option("--out", metavar="FOLDER", help="Where to write.", show_default="OUT/exports/FORMAT"),
     ] = None,
-    ome_zarr_version: Annotated[
-        OmeZarrVersion, typer.Option(help="Of image and labels in ome-zarr and geff.")
-    ] = OmeZarrVersion.V04,
+    ome_zarr_version: Annotated[OmeZarrVersion, typer.Option(help="For --to ome-zarr.")] = OmeZarrVersion.V04,
     reviewer: Annotated[
         str | None, typer.Option(help="Whose corrections, where several have reviewed.", show_default=False)
     ] = None,
-    automatic: Annotated[
-        bool, typer.Option("--automatic", help="The automatic results, without corrections.")
-    ] = False,
+    automatic: Annotated[bool, typer.Option("--automatic", help="The automatic results, without corrections.")] = False,
 ) -> None:
     """Write results in the formats of other programs; corrections of a review are in them."""
     from migradetect.cli._console import print_error, print_line, print_note

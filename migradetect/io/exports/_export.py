@@ -84,7 +84,7 @@ def export_results(
     movies : sequence of str
         Names of movies; default: all.
     ome_zarr_version : {"0.4", "0.5"}
-        Version of OME-Zarr that ``ome-zarr`` and the label images of ``geff`` are written in.
+        Version of OME-Zarr that ``ome-zarr`` writes.
     progress : callable, optional
         Takes number done, number in all, and the name of what comes.
     cancel : callable, optional
@@ -128,7 +128,7 @@ def export_results(
             step(number, len(chosen), movie_id)
             job = _job(results, movie_id, to, stop)
             about = _about(to, job.results, report)
-            options = {"version": ome_zarr_version} if to in ("geff", "ome-zarr") else {}
+            options = {"version": ome_zarr_version} if to == "ome-zarr" else {}
             report.paths += writer.write(job, target, about, **options)
             report.notes += [f"{movie_id}: {note}" for note in job.notes]
     step(1, 1, "")

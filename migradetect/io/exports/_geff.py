@@ -22,19 +22,21 @@ from migradetect.tables import TABLES
 
 __all__ = ["graph_edges", "write"]
 
+#: Of OME-Zarr, on Zarr 2: text columns of a graph have no settled form in Zarr 3 yet.
+_VERSION = "0.4"
 #: Columns that stand as axes or in every row.
 _LEFT_OUT = ("movie_id", "frame", "y_um", "x_um")
 
 
-def write(job: MovieJob, target: Target, about: dict[str, Any], version: str) -> list[Path]:
+def write(job: MovieJob, target: Target, about: dict[str, Any]) -> list[Path]:
     """Write ``<movie>.geff.zarr``: groups ``migrasomes.geff``, ``cells.geff`` and ``labels``."""
     library("geff", "geff")
     name = f"{job.movie_id}.geff.zarr"
     pixel_um = job.calibration.pixel_size_um
     scale = (job.interval_s, pixel_um, pixel_um)
     with target.tree(name, about) as part:
-        root = open_root(part / "root", version)
-        written = write_labels(root, label_stacks(job), (job.n_frames, *job.shape_yx), scale, version, False)
+        root = open_root(part / "root", _VERSION)
+        written = write_labels(root, label_stacks(job), (job.n_frames, *job.shape_yx), scale, _VERSION, False)
         root.attrs["migradetect"] = about
         _lift(part, "root")
         migrasomes = job.results.migrasomes
@@ -45,7 +47,7 @@ def write(job: MovieJob, target: Target, about: dict[str, Any], version: str) ->
         }
         for kind, table, column in (("migrasomes", migrasomes, "migrasome_id"), ("cells", cells, "cell_id")):
             job.check()
-            _write_graph(part / f"{kind}.geff", kind, table, column, radii[kind], job, written, about, version)
+            _write_graph(part / f"{kind}.geff", kind, table, column, radii[kind], job, written, about)
     return [target.folder / name]
 
 
@@ -65,9 +67,9 @@ def graph_edges(table: pd.DataFrame, column: str) -> NDArray[np.int64]:
         last_rows = pd.Series(rows, index=ids)[~pd.Index(ids).duplicated(keep="last")]
         born = firsts[firsts["mother_id"].isin(lasts.index)]
         born = born[born["frame"].to_numpy() > lasts.reindex(born["mother_id"].astype("int64")).to_numpy()]
-        for mother, daughters in born.groupby("mother_id"):
-            if len(daughters) > 1:
-                edges.append(np.array([[last_rows[int(mother)], row] for row in daughters.index]))
+        n_daughters = born.groupby("mother_id")["mother_id"].transform("size")
+        for row, mother in born.loc[n_daughters > 1, "mother_id"].items():
+            edges.append(np.array([[last_rows[mother], row]]))
     return np.concatenate(edges).astype(np.int64).reshape(-1, 2)
 
 
@@ -80,7 +82,6 @@ def _write_graph(
     job: MovieJob,
     labels: list[str],
     about: dict[str, Any],
-    version: str,
 ) -> None:
     from geff.core_io import write_arrays
     from geff_spec import Axis, DisplayHint, GeffMetadata, PropMetadata, RelatedObject
@@ -127,7 +128,7 @@ def _write_graph(
         graph_edges(table, column).astype(np.uint64),
         {},
         metadata,
-        zarr_format=2 if version == "0.4" else 3,
+        zarr_format=2,
     )
 
 

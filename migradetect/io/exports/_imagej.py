@@ -1,7 +1,7 @@
 """ImageJ and Fiji: regions of interest, each at its frame, in zips that the ROI Manager opens.
 
-Migrasomes are ovals, cells polygons, fibers polylines (one per branch). The origin of ImageJ's coordinates is the corner
-of pixel 0, not its centre.
+Migrasomes are ovals, cells polygons, fibers polylines (one per branch). The origin of ImageJ's coordinates is the
+corner of pixel 0, not its centre.
 """
 
 from __future__ import annotations

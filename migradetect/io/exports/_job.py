@@ -6,7 +6,6 @@ import importlib
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import ModuleType
 
 import numpy as np
@@ -39,7 +38,7 @@ def library(module: str, to: str, extra: str = "export") -> ModuleType:
             return importlib.import_module(module)
     except ImportError as error:
         raise OutputError(
-            f'--to {to}: expected the library {module.split(".")[0]}, got none; '
+            f"--to {to}: expected the library {module.split('.')[0]}, got none; "
             f'install it with: pip install "migradetect[{extra}]"'
         ) from error
 
@@ -127,4 +126,5 @@ def drawn_diameters_um(results: Results) -> NDArray[np.float64]:
     measured = table["diameter_um"].astype(float)
     median = measured.groupby(table["migrasome_id"]).transform("median")
     plateau = table["migrasome_id"].map(results.tracks.set_index("migrasome_id")["plateau_diameter_um"]).astype(float)
-    return measured.fillna(median).fillna(plateau).fillna(FALLBACK_DIAMETER_UM).to_numpy(dtype=float)
+    drawn = measured.fillna(median).fillna(plateau).fillna(FALLBACK_DIAMETER_UM)
+    return np.asarray(drawn, dtype=np.float64)

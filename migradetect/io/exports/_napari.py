@@ -1,7 +1,7 @@
-"""napari: a folder per movie with points, shapes, tracks and label images, and a script that opens them to scale.
+"""napari: a folder per movie with points, tracks and label images, and a script that opens them to scale.
 
-Points and outlines are CSV in the layout of napari's own reader, label images are TIFF; napari has no reader for tracks,
-so ``tracks.csv`` is read by ``open_in_napari.py``. Coordinates in the files are frames and pixels, so that they overlay
+Points are CSV in the layout of napari's own reader, label images are TIFF; napari has no reader for tracks, so
+``*_tracks.csv`` are read by ``open_in_napari.py``. Coordinates in the files are frames and pixels, so that they overlay
 the recording also where no scale is set.
 """
 
@@ -14,10 +14,10 @@ import numpy as np
 import pandas as pd
 
 from migradetect.io.exports._job import MovieJob, drawn_diameters_um
+from migradetect.io.exports._ome_zarr import label_stacks
 from migradetect.io.exports._target import Target
 from migradetect.io.movie_writing import write_ome_planes
 from migradetect.io.ome_writing import write_ome
-from migradetect.io.exports._ome_zarr import label_stacks
 
 __all__ = ["write"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -33,17 +34,29 @@ def write(
     openpyxl = library("openpyxl", "xlsx")
     # row by row: a workbook in memory would take some fifty times the size of its tables
     book = openpyxl.Workbook(write_only=True)
-    _sheet(book, "about", _about(states))
-    _sheet(book, "columns", _columns(tables))
-    for number, (name, table) in enumerate(tables.items()):
-        step(number, len(tables), name)
-        room = MAX_ROWS - 1
-        for part in range(max(1, math.ceil(len(table) / room))):
-            rows = table.iloc[part * room : (part + 1) * room]
-            _sheet(book, name if part == 0 else f"{name}_{part + 1}", _rows(rows, stop))
-    with target.file(_NAME, {"format": "xlsx", "movies": states}) as file:
-        book.save(file)
+    try:
+        _sheet(book, "about", _about(states))
+        _sheet(book, "columns", _columns(tables))
+        for number, (name, table) in enumerate(tables.items()):
+            step(number, len(tables), name)
+            room = MAX_ROWS - 1
+            for part in range(max(1, math.ceil(len(table) / room))):
+                rows = table.iloc[part * room : (part + 1) * room]
+                _sheet(book, name if part == 0 else f"{name}_{part + 1}", _rows(rows, stop))
+        with target.file(_NAME, {"format": "xlsx", "movies": states}) as file:
+            book.save(file)
+    except BaseException:
+        _discard(book)
+        raise
     return [target.folder / _NAME]
+
+
+def _discard(book: Any) -> None:
+    """Close and remove the temporary file of each sheet, which openpyxl does only when it saves."""
+    for sheet in book.worksheets:
+        sheet.close()
+        with contextlib.suppress(OSError, AttributeError):
+            sheet._writer.cleanup()
 
 
 def _about(states: Mapping[str, Any]) -> Iterator[list[Any]]:

@@ -66,7 +66,9 @@ def _arrays(group: Any, leading: tuple[int, ...], shapes: list[tuple[int, int]],
             options = {"dimension_names": names[len(leading) + 1]}
         chunks = (1,) * len(leading) + tuple(min(_CHUNK_PX, side) for side in shape)
         made.append(
-            group.create_array(str(level), shape=(*leading, *shape), chunks=chunks, dtype=dtype, fill_value=0, **options)
+            group.create_array(
+                str(level), shape=(*leading, *shape), chunks=chunks, dtype=dtype, fill_value=0, **options
+            )
         )
     return made
 
