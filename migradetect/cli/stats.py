@@ -73,11 +73,8 @@ def command(
     except TableError as error:
         print_note(f"lifetimes are not compared: {error}")
     else:
-        for _, row in lives.table.iterrows():
-            print_line(
-                f"lifetimes, {row['b']} against {row['a']}: log-rank p = {row['p']:.3g}, adjusted "
-                f"{row['p_adjusted']:.3g}; {row['n']}"
-            )
+        for line in lives.lines():
+            print_line(line)
         for note in lives.notes:
             if note not in notes:
                 print_note(note)

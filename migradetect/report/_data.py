@@ -16,6 +16,7 @@ from migradetect.io import load, load_results, reopen_movie
 from migradetect.movie import Movie
 from migradetect.results import Results
 from migradetect.review import reviewed, reviewers
+from migradetect.tables import empty_table
 
 __all__ = ["Batch", "OneMovie", "Tables", "load_batch", "load_movie", "movie_results"]
 
@@ -120,11 +121,10 @@ class Tables:
     def __getitem__(self, name: str) -> pd.DataFrame:
         parts = self.parts[name]
         filled = [part for part in parts if len(part)]
-        if not filled:
-            from migradetect.tables import empty_table
-
-            return parts[0] if parts else empty_table(name)
-        return pd.concat(filled, ignore_index=True)
+        if len(parts) > 1:
+            # joined once; what is added later is joined to that
+            self.parts[name] = [pd.concat(filled, ignore_index=True)] if filled else parts[:1]
+        return self.parts[name][0] if self.parts[name] else empty_table(name)
 
 
 @dataclass(frozen=True)

@@ -106,11 +106,7 @@ def compare_conditions(tables: Tables, by: str | None) -> Comparisons:
     told = list(notes)
     try:
         lives = compare_lifetimes(tracks, by)
-        for _, one in lives.table.iterrows():
-            told.append(
-                f"lifetimes, {one['b']} against {one['a']}: log-rank p = {one['p']:.2g} "
-                f"({one['n']}); it takes migrasomes as independent, which those of one cell are not"
-            )
+        told += [*lives.lines(), lives.notes[-1]]
     except MigradetectError as error:
         _log.info("report: lifetimes are not compared: %s", error)
     first = table.iloc[0]

@@ -284,6 +284,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters["number"] = _number
+    environment.filters["p"] = _p_value
     return environment
 
 
@@ -292,6 +293,11 @@ def _shown(value: Any) -> Any:
     if isinstance(value, Markup) or not isinstance(value, str) or value.replace("\n", "").isprintable():
         return value
     return "\n".join(printable(line) for line in value.split("\n"))
+
+
+def _p_value(value: Any) -> str:
+    """P value: three digits, and never 0."""
+    return "< 0.001" if value < 0.001 else _number(value, 3)
 
 
 def _number(value: Any, digits: int = 2) -> str:

@@ -155,6 +155,22 @@ class LifetimeComparison:
     horizon_min: float
     notes: tuple[str, ...]
 
+    def lines(self) -> list[str]:
+        """Outcome in sentences, with sample sizes: log-rank tests, then the means of replicates."""
+        out = [
+            f"lifetimes, {row['b']} against {row['a']}: log-rank p = {row['p']:.2g}, adjusted "
+            f"{row['p_adjusted']:.2g}; {row['n']}"
+            for _, row in self.table.iterrows()
+        ]
+        if self.by_replicate is not None:
+            out += [
+                f"mean lifetime until {self.horizon_min:.0f} min by replicates, {row['b']} against {row['a']}: "
+                f"{row['mean_b']:.0f} against {row['mean_a']:.0f} min, p = {row['p']:.2g} (Welch); "
+                f"n = {row['n_replicates_a']} and {row['n_replicates_b']} replicates"
+                for _, row in self.by_replicate.table.iterrows()
+            ]
+        return out
+
 
 def compare_lifetimes(
     tracks: pd.DataFrame,

@@ -237,9 +237,9 @@ def test_hostile_condition_and_error_are_shown(page):
 
 
 def test_failures_come_first(page):
-    assert page.words.index("1 of 5 movies have no results") < page.words.index(["Overview", "movies"][0] + " 4")
+    assert page.words.index("1 of 5 movies has no results") < page.words.index(["Overview", "movies"][0] + " 4")
     headings = re.findall(r"<h2[^>]*>(.*?)</h2>", page.text)
-    assert headings[0] == "1 of 5 movies have no results"
+    assert headings[0] == "1 of 5 movies has no results"
     assert "expected pixels, got none; record it again" in page.words
 
 
@@ -530,7 +530,7 @@ def test_a_run_ends_with_a_report(cli, fake, tmp_path):
     assert code == 1
     path = tmp_path / "new" / "report.html"
     assert f"Report: {path}" in told
-    assert "1 of 5 movies have no results" in path.read_text()
+    assert "1 of 5 movies has no results" in path.read_text()
     code, told, _ = cli("run", "in", "--out", tmp_path / "other", "--no-report")
     assert "Report" not in told
     assert not (tmp_path / "other" / "report.html").exists()

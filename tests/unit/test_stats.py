@@ -301,5 +301,8 @@ def test_lifetimes_are_compared():
     assert found.by_replicate is not None
     assert found.by_replicate.table.iloc[0]["p"] < 0.01
     assert found.by_replicate.table.iloc[0]["difference"] < 0
+    log_rank, means = found.lines()
+    assert "4 replicates, 160 migrasomes" in log_rank
+    assert "n = 4 and 4 replicates" in means
     with pytest.raises(ParamsError, match="ends"):
         compare_lifetimes(tracks, ends=("vanish",))
