@@ -188,7 +188,7 @@ def write_dishes(
 def screen_tables(
     hits: Sequence[str], toxic: Sequence[str], immobile: Sequence[str], seed: int = 0
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """A plate of 96 wells: controls in columns 1, 2 (DMSO) and 12 (a known inhibitor), a compound in each other well.
+    """Table of cells of a plate of 96 wells: DMSO in columns 1, 2, 11, an inhibitor in 12, compounds in the others.
 
     Parameters
     ----------
@@ -207,7 +207,7 @@ def screen_tables(
     for letter in "ABCDEFGH":
         for column in range(1, 13):
             well = f"{letter}{column:02d}"
-            condition = "DMSO" if column <= 2 else "ROCK inhibitor" if column == 12 else f"compound {well}"
+            condition = "DMSO" if column in (1, 2, 11) else "ROCK inhibitor" if column == 12 else f"compound {well}"
             fewer = column == 12 or well in (*hits, *toxic, *immobile)
             rows.append(
                 {
