@@ -9,7 +9,7 @@ WORKERS ?= 2
 DEMO_OPTIONS := --pixel-size-um 0.18 --frame-interval-s 120
 
 .DEFAULT_GOAL := help
-.PHONY: help test lint demo clean
+.PHONY: help test lint demo docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -40,6 +40,10 @@ lint: $(STAMP) ## style, types and import rules only; mends what can be mended
 demo: $(STAMP) ## analyse the sample data and print the table of cells
 	rm -rf demo_output
 	$(BIN)/migradetect run sample_data/movies --out demo_output $(DEMO_OPTIONS) --cells
+
+docs: $(STAMP) ## the pages as a site, into build/site
+	$(BIN)/python workflows/docs/reference_pages.py
+	$(BIN)/mkdocs build --strict --clean
 
 clean: ## remove the environment, caches and demo results
 	rm -rf $(VENV) demo_output build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -2,8 +2,8 @@
 
     python workflows/docs/gallery.py
 
-writes docs/images/gallery_*.jpg. The right half has what `migradetect preview` finds in a single frame; the same seed gives the
-same pixels.
+writes docs/images/gallery_*.jpg. The right half has what `migradetect preview` finds in a single frame; the same seed
+gives the same pixels.
 """
 
 from __future__ import annotations
@@ -20,15 +20,18 @@ from migradetect.plots import preview_figure, to_png
 from migradetect.synthetic import simulate
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
-SHOWN = {"clean": 5, "low_snr": 2, "many_decoys": 2, "dense": 3}
-SIZE = {"height_px": 256, "width_px": 256, "n_frames": 8}
-WIDTH_PX = 900
+SHOWN = {"clean": 5, "low_snr": 1, "many_decoys": 1, "crowded": 1}
+SIZE = {"n_frames": 8}
+#: The clean one is shown closer, so that outlines can be judged.
+CLOSE = {"height_px": 256, "width_px": 256}
+WIDE = {"height_px": 420, "width_px": 420}
+WIDTH_PX = 1000
 
 
 def main() -> None:
     """Write every picture."""
     for condition, seed in SHOWN.items():
-        movie = simulate(condition, seed, **SIZE).movie()
+        movie = simulate(condition, seed, **SIZE, **(CLOSE if condition == "clean" else WIDE)).movie()
         frame = movie.n_frames // 2
         found = preview(movie, load_params(environ={}), frame)
         role = "tspan4" if "tspan4" in found.images else next(iter(found.images))
