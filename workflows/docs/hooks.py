@@ -1,8 +1,7 @@
-"""Order of the pages, where one that is not listed comes last; nothing is loaded from elsewhere."""
+"""Order of the pages, where one that is not listed comes last."""
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +21,3 @@ def on_config(config: Any) -> Any:
     nav = [{title: [name for name in names if (docs / name).is_file()]} for title, names in ORDER.items()]
     config["nav"] = [*nav, {"More": more}] if more else nav
     return config
-
-
-def on_post_page(output: str, page: Any, config: Any) -> str:
-    """Take out the one script that the theme's plugin for reading without a network loads from the network.
-
-    It is there for the search in pages that are opened as files by Chromium; the pages work without it, and the search
-    does where they are served (`mkdocs serve`).
-    """
-    return re.sub(r'<script src="https://[^"]*iframe-worker[^"]*"></script>', "", output)
