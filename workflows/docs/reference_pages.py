@@ -35,8 +35,8 @@ def tables_page() -> str:
         _NOTE,
         "Units stand in the names of the columns. y comes before x; 0 is the centre of pixel 0. An empty field means",
         "unknown or not measurable; a 0 means that it was looked for and there was none. `movie_id` is in every table.",
-        "Columns of `plate.csv`, such as condition and replicate, stand after those that are listed here, in every table.",
-        "Parquet files carry unit and meaning of each column in their metadata.",
+        "Columns of `plate.csv`, such as condition and replicate, stand after those that are listed here, in every",
+        "table. Parquet files carry unit and meaning of each column in their metadata.",
         "",
         "Where a movie was reviewed, `migrasomes`, `tracks`, `cells`, `fibers` and `cell_summary` have `edited` and",
         "`edit_source` besides, and `tracks` has `review_status`; see [review.md](review.md).",
@@ -63,9 +63,9 @@ def parameters_page() -> str:
         "",
         _NOTE,
         "Thresholds are in units of the noise and lengths in um, so one file serves other cameras and pixel sizes.",
-        "`migradetect init my.toml` writes all of this as a commented file; `--set section.key=value` changes a value, and",
-        "so does `MIGRADETECT_SECTION__KEY` in the environment. The command line wins over the environment, that over the",
-        f"file, that over the preset ({', '.join(preset_names())}), that over the default. Unknown names are errors.",
+        "`migradetect init my.toml` writes all of this as a commented file; `--set section.key=value` changes a",
+        "value, and so does `MIGRADETECT_SECTION__KEY` in the environment. The command line wins over the environment,",
+        f"that over the file, that over the preset ({', '.join(preset_names())}), that over the default. Unknown names are errors.",
         "",
     ]
     fields = parameters()
