@@ -85,7 +85,7 @@ def dishes(tmp_path_factory):
     finally:
         sys.path.pop(0)
     out = tmp_path_factory.mktemp("dishes") / "results"
-    write_dishes(out, {"control": 6.0, "drug": 3.0}, n_dishes=2, n_cells=4, seed=1)
+    write_dishes(out, {"control": 6.0, "drug": 3.0}, n_dishes=3, n_cells=8, seed=1)
     renamed = out / "dish1"
     shutil.move(out / "control_1", renamed)  # the pages speak of dish1
     return out
