@@ -65,8 +65,8 @@ def parameters_page() -> str:
         "Thresholds are in units of the noise and lengths in um, so one file serves other cameras and pixel sizes.",
         "`migradetect init my.toml` writes all of this as a commented file; `--set section.key=value` changes a",
         "value, and so does `MIGRADETECT_SECTION__KEY` in the environment. The command line wins over the environment,",
-        f"that over the file, that over the preset ({', '.join(preset_names())}), that over the default. Unknown names are",
-        "errors.",
+        f"that over the file, that over the preset ({', '.join(preset_names())}), that over the default. Unknown",
+        "names are errors.",
         "",
     ]
     fields = parameters()
