@@ -21,7 +21,7 @@ UNDER_X := QT_QPA_PLATFORM=xcb LIBGL_ALWAYS_SOFTWARE=1 QT_API=$(QT_API) \
 	xvfb-run --auto-servernum --server-args="-screen 0 1600x1000x24"
 
 .DEFAULT_GOAL := help
-.PHONY: help test test-gui test-pyside lint demo clean system-packages
+.PHONY: help test test-gui test-pyside lint demo docs clean system-packages
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -78,6 +78,10 @@ lint: $(STAMP) ## style, types and import rules only; mends what can be mended
 demo: $(STAMP) ## analyse the sample data and print the table of cells
 	rm -rf demo_output
 	$(BIN)/migradetect run sample_data/movies --out demo_output $(DEMO_OPTIONS) --cells
+
+docs: $(STAMP) ## the pages as a site, into build/site
+	$(BIN)/python workflows/docs/reference_pages.py
+	$(BIN)/mkdocs build --strict --clean
 
 clean: ## remove the environments, caches and demo results
 	rm -rf $(VENV) .venv-pyside demo_output build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

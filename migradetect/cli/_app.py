@@ -9,6 +9,7 @@ import typer
 from migradetect._version import __version__
 from migradetect.cli import (
     evaluate,
+    export,
     info,
     init,
     merge,
@@ -62,6 +63,7 @@ _COMMANDS = (
     review,
     report,
     stats,
+    export,
     simulate,
     evaluate,
     info,

@@ -5,6 +5,8 @@ from __future__ import annotations
 from migradetect.io.atomic import atomic_write_bytes, atomic_write_json, atomic_write_text, to_json
 from migradetect.io.batch_results import BatchResults, load
 from migradetect.io.discovery import Search, find_movies, search_movies
+from migradetect.io.exports import FORMATS as EXPORT_FORMATS
+from migradetect.io.exports import ExportReport, export_results
 from migradetect.io.hand_counts import load_hand_counts
 from migradetect.io.movie_writing import write_movie
 from migradetect.io.opening import SCAN_COLUMNS, input_hash, open_movie, scan
@@ -16,8 +18,10 @@ from migradetect.io.tables_io import TableFormat, read_table, write_table
 from migradetect.io.video_writing import write_film, write_picture
 
 __all__ = [
+    "EXPORT_FORMATS",
     "SCAN_COLUMNS",
     "BatchResults",
+    "ExportReport",
     "InputOptions",
     "MovieEntry",
     "Search",
@@ -26,6 +30,7 @@ __all__ = [
     "atomic_write_bytes",
     "atomic_write_json",
     "atomic_write_text",
+    "export_results",
     "find_movies",
     "input_hash",
     "is_complete",

@@ -15,7 +15,7 @@ from migradetect.errors import ReadError, TableError
 from migradetect.io.atomic import atomic_write_bytes
 from migradetect.tables import TABLES, Table, validate_table
 
-__all__ = ["TableFormat", "has_table", "read_table", "write_table"]
+__all__ = ["TableFormat", "as_plain_text", "has_table", "read_table", "write_table"]
 
 TableFormat = Literal["parquet", "csv", "both"]
 #: Text that a spreadsheet would run as a formula; the leading quotes make the escape reversible.
@@ -107,6 +107,16 @@ def _escaped(arrow: pa.Table) -> pa.Table:
             column = pa.array(texts, type=pa.string())
         columns.append(column)
     return pa.table(columns, names=arrow.column_names)
+
+
+def as_plain_text(table: pd.DataFrame) -> pd.DataFrame:
+    """Table whose texts no spreadsheet runs as formulas, as :func:`write_table` writes them into CSV."""
+    out = table.copy()
+    for name in out.columns:
+        if pd.api.types.is_string_dtype(out[name].dtype):
+            texts = [f"'{text}" if isinstance(text, str) and _FORMULA.match(text) else text for text in out[name]]
+            out[name] = pd.Series(texts, index=out.index, dtype="string")
+    return out
 
 
 def has_table(name: str, folder: str | Path) -> bool:
