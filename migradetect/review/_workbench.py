@@ -319,7 +319,9 @@ class Workbench:
     def _stored(self, state: State, migrasome_id: int) -> Piece:
         base = self.base
         track, rows = base.tracks_of[migrasome_id], base.rows_of[migrasome_id]
-        traces = base.traces_of[migrasome_id]
+        traces = base.traces_of.get(migrasome_id)
+        if traces is None:
+            raise EditError(f"migrasome {migrasome_id}: expected its site traces, got none; run the analysis again")
         one = track.iloc[0]
         known: dict[Any, Any] = base.places.loc[migrasome_id].to_dict()
         used = rows[rows["frame"].isin(base.timeline.numbers)]

@@ -26,7 +26,21 @@ PAGES = sorted([*DOCS.glob("*.md"), ROOT / "README.md"])
 #: ``<!-- not run: reason -->`` on the line before a block leaves it out.
 BLOCK = re.compile(r"(?:<!-- not run: (?P<reason>[^\n]+?) -->\n)?^```(?P<kind>\w*)\n(?P<body>.*?)^```$", re.M | re.S)
 #: What these commands do is not ours to test, or is a benchmark of minutes to hours: they are not run.
-OTHER_PROGRAMS = ("pip", "python", "pytest", "make", "jupyter", "cd", "git", "source", "snakemake", "sbatch", "docker")
+OTHER_PROGRAMS = (
+    "pip",
+    "python",
+    "pytest",
+    "make",
+    "jupyter",
+    "cd",
+    "git",
+    "source",
+    "snakemake",
+    "sbatch",
+    "docker",
+    "bash",
+    "dask",
+)
 
 
 def blocks(page):
