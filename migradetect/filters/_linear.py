@@ -1,4 +1,4 @@
-"""Gaussian smoothing, plain and normalised, and integer shifts."""
+"""Gaussian smoothing, other resolutions, and shifts by whole pixels."""
 
 from __future__ import annotations
 
@@ -6,17 +6,14 @@ from typing import Any
 
 import cv2
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["add_shifted", "doubled", "gaussian", "halved", "masked_gaussian", "resize", "shift_integer"]
+__all__ = ["add_shifted", "doubled", "gaussian", "halved", "resize"]
 
 Image = NDArray[np.float32]
 
 #: Above this sigma a Gaussian is computed at reduced resolution: 24 times faster, and equal to 2 % of the maximum.
 _MAX_SIGMA_PX = 6.0
-#: Share of a kernel below which nothing is near.
-_LEAST_SUPPORT = np.float32(1e-3)
 
 
 def gaussian(image: Image, sigma_px: float) -> Image:
@@ -80,58 +77,18 @@ def doubled(half: Image, shape_yx: tuple[int, ...]) -> Image:
     return np.ascontiguousarray(whole[: shape_yx[0], : shape_yx[1]], dtype=np.float32)
 
 
-def masked_gaussian(image: Image, weight: Image, sigma_px: float) -> tuple[Image, Image]:
-    """Gaussian mean over the pixels that count.
+def add_shifted(total: Image, image: NDArray[Any], dy: int, dx: int) -> None:
+    """Add an image, moved by whole pixels, to another of its shape; what leaves the frame is lost.
 
     Parameters
     ----------
-    image : ndarray, shape (Y, X)
-        Values; what stands where the weight is 0 has no influence.
-    weight : ndarray, shape (Y, X)
-        0 to 1.
-    sigma_px : float
-        Standard deviation in pixels.
-
-    Returns
-    -------
-    mean : ndarray, shape (Y, X)
-        Weighted mean; 0 where nothing is near.
-    support : ndarray, shape (Y, X)
-        Share of the kernel that fell on counted pixels, 0 to 1.
-    """
-    support = gaussian(weight, sigma_px)
-    total = gaussian(image * weight, sigma_px)
-    return _ratio(total, support), support
-
-
-@njit(cache=True, nogil=True)
-def _ratio(total: Image, support: Image) -> Image:  # pragma: no cover (numba)
-    """Total over support; 0 where there is next to none."""
-    out = np.empty(total.shape, np.float32)
-    for y in range(total.shape[0]):
-        for x in range(total.shape[1]):
-            s = support[y, x]
-            out[y, x] = total[y, x] / max(s, _LEAST_SUPPORT) if s > _LEAST_SUPPORT else 0
-    return out
-
-
-def shift_integer(image: Image, dy: int, dx: int) -> Image:
-    """Move the content by whole pixels; 0 comes in at the edges.
-
-    Parameters
-    ----------
+    total : ndarray, shape (Y, X)
+        What is added to, in place.
     image : ndarray, shape (Y, X)
         Any image.
     dy, dx : int
-        What stood at (y, x) stands at (y + dy, x + dx) afterwards.
+        What stands at (y, x) in the image is added at (y + dy, x + dx).
     """
-    out = np.zeros_like(image)
-    add_shifted(out, image, dy, dx)
-    return out
-
-
-def add_shifted(total: Image, image: NDArray[Any], dy: int, dx: int) -> None:
-    """Add an image, moved by whole pixels as by :func:`shift_integer`, to another of its shape."""
     height, width = image.shape
     if abs(dy) < height and abs(dx) < width:
         total[max(dy, 0) : height + min(dy, 0), max(dx, 0) : width + min(dx, 0)] += image[

@@ -12,7 +12,7 @@ from migradetect.io.movie_writing import write_movie
 from migradetect.io.opening import SCAN_COLUMNS, input_hash, open_movie, scan
 from migradetect.io.options import InputOptions, MovieEntry
 from migradetect.io.publish import is_complete, publish_copy, recover
-from migradetect.io.reopening import reopen_movie
+from migradetect.io.reopening import check_same_recording, reopen_movie
 from migradetect.io.results_io import StoredLabels, load_results, write_results
 from migradetect.io.tables_io import TableFormat, read_table, write_table
 from migradetect.io.video_writing import write_film, write_picture
@@ -30,6 +30,7 @@ __all__ = [
     "atomic_write_bytes",
     "atomic_write_json",
     "atomic_write_text",
+    "check_same_recording",
     "export_results",
     "find_movies",
     "input_hash",

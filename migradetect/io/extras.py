@@ -1,4 +1,4 @@
-"""Readers that are installed on demand."""
+"""Libraries that are installed on demand."""
 
 from __future__ import annotations
 
@@ -9,7 +9,14 @@ from types import ModuleType
 
 from migradetect.errors import ReadError
 
-__all__ = ["require"]
+__all__ = ["import_quietly", "require"]
+
+
+def import_quietly(module: str) -> ModuleType:
+    """Import a foreign library; what it deprecates at import is not this user's affair."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return importlib.import_module(module)
 
 
 def require(path: Path, module: str, extra: str) -> ModuleType:
@@ -30,10 +37,7 @@ def require(path: Path, module: str, extra: str) -> ModuleType:
         With the command that installs it.
     """
     try:
-        with warnings.catch_warnings():
-            # what foreign libraries deprecate at import is not this user's affair
-            warnings.simplefilter("ignore")
-            return importlib.import_module(module)
+        return import_quietly(module)
     except ImportError as error:
         raise ReadError(
             f'{path}: expected the reader {module}, got none; install it with: pip install "migradetect[{extra}]"'

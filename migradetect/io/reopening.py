@@ -13,7 +13,7 @@ from migradetect.io.opening import open_movie
 from migradetect.io.options import InputOptions, MovieEntry
 from migradetect.movie import Movie
 
-__all__ = ["reopen_movie"]
+__all__ = ["check_same_recording", "reopen_movie"]
 
 
 def reopen_movie(provenance: Mapping[str, Any], folder: Path, movie_id: str) -> Movie:
@@ -42,18 +42,37 @@ def reopen_movie(provenance: Mapping[str, Any], folder: Path, movie_id: str) -> 
     path = next((path for path in _places(names, folder) if path.exists()), None)
     if path is None:
         shown = next((str(name) for name in names if name), "movie.json")
-        raise ReadError(f"{shown}: expected the movie there, got nothing; put it back for pictures")
+        raise ReadError(f"{shown}: expected the movie there, got nothing; put it back")
     options = _options(provenance)
     entry = _entry(path, options, source, movie_id)
     movie = open_movie(entry, options, movie_id) if isinstance(entry, Path) else open_movie(entry, movie_id=movie_id)
     shape = tuple(provenance.get("shape_yx") or movie.shape_yx)
-    n_frames = int(provenance.get("n_frames") or movie.n_frames)
-    if movie.shape_yx != shape or movie.n_frames != n_frames:
-        raise ReadError(
-            f"{path}: expected {n_frames} frames of {shape}, got {movie.n_frames} of {movie.shape_yx}; "
-            "this is another recording"
-        )
+    check_same_recording(movie, int(provenance.get("n_frames") or movie.n_frames), shape)
     return movie
+
+
+def check_same_recording(movie: Movie, n_frames: int, shape_yx: tuple[int, ...]) -> None:
+    """Refuse a movie that is not the one that results were made of.
+
+    Parameters
+    ----------
+    movie : Movie
+        As opened now.
+    n_frames : int
+        Frames, T, of the results.
+    shape_yx : tuple of int
+        Rows and columns of the results.
+
+    Raises
+    ------
+    ReadError
+        If the number of frames or their size differs.
+    """
+    if movie.shape_yx != tuple(shape_yx) or movie.n_frames != n_frames:
+        raise ReadError(
+            f"{movie.provenance.get('path', movie.movie_id)}: expected {n_frames} frames of {tuple(shape_yx)}, got "
+            f"{movie.n_frames} of {movie.shape_yx}; this is another recording"
+        )
 
 
 def _places(names: Iterable[Any], folder: Path) -> list[Path]:

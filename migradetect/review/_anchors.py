@@ -122,7 +122,7 @@ class Anchors:
         if not frames.size:
             return None
         wanted = int(frames[len(frames) // 2] if frame is None or frame not in frames else frame)
-        points = np.argwhere(self._bench.plane(state, "fibers", wanted) == number)
+        points = np.argwhere(self._bench.labels.plane(state, "fibers", wanted) == number)
         if not len(points):
             return None
         chosen = points[np.linspace(0, len(points) - 1, min(_POINTS, len(points))).astype(int)]
@@ -252,7 +252,7 @@ class Anchors:
             return int(rows.loc[near.idxmin(), "cell_id"]) if len(near) else None
         points = np.array(anchor["points_stage_um"], float) + self._bench.drift(frame)
         place = np.asarray(self._bench.base.calibration.px(points))
-        gap_px, label = self._bench.runs(state, "fibers", frame).nearest(place[:, 0], place[:, 1])
+        gap_px, label = self._bench.labels.runs(state, "fibers", frame).nearest(place[:, 0], place[:, 1])
         close = label[np.asarray(self._bench.base.calibration.um(gap_px)) <= _FIBER_UM]
         numbers, counts = np.unique(close[~np.isin(close, list(taken))], return_counts=True)
         return int(numbers[np.argmax(counts)]) if counts.size and counts.max() * 2 > len(points) else None

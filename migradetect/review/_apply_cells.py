@@ -32,7 +32,7 @@ _LEAST_PART = 0.02
 def paint(bench: Workbench, state: State, edit: edits.PaintCells) -> Step:
     """New outlines in one frame."""
     bench.check_frame(edit.frame)
-    before = bench.plane(state, "cells", edit.frame)
+    before = bench.labels.plane(state, "cells", edit.frame)
     after = edit.paint(before)
     differs = before != after
     if not differs.any():
@@ -130,7 +130,7 @@ def split(bench: Workbench, state: State, edit: edits.SplitCell) -> Step:
     if (edit.y0_um, edit.x0_um) == (edit.y1_um, edit.x1_um) or last < edit.frame:
         raise EditError("expected two different points, and frames in order")
     cut = _Cut(bench, edit)
-    plane = bench.plane(state, "cells", edit.frame)
+    plane = bench.labels.plane(state, "cells", edit.frame)
     mine = plane == edit.cell_id
     side = mine & cut.is_beyond(plane.shape)
     share = side.sum() / max(int(mine.sum()), 1)
@@ -143,7 +143,7 @@ def split(bench: Workbench, state: State, edit: edits.SplitCell) -> Step:
     frames = [
         frame
         for frame in range(edit.frame, last + 1)
-        if (bench.plane(after, "cells", frame) != bench.plane(state, "cells", frame)).any()
+        if (bench.labels.plane(after, "cells", frame) != bench.labels.plane(state, "cells", frame)).any()
     ]
     after = _remeasure(bench, after, {frame: {edit.cell_id, number} for frame in frames})
     return refresh(bench, state, after, frames, cells={edit.cell_id, number})
@@ -199,7 +199,7 @@ def _remeasure(bench: Workbench, state: State, cells_of: Mapping[int, set[int]])
 
 def _measured(bench: Workbench, state: State, frame: int, ids: set[int]) -> pd.DataFrame:
     base = bench.base
-    plane = bench.plane(state, "cells", frame)
+    plane = bench.labels.plane(state, "cells", frame)
     labels = np.where(np.isin(plane, list(ids)), plane, 0).astype(np.int32)
     if not labels.any():
         return pd.DataFrame()

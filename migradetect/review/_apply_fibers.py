@@ -84,7 +84,7 @@ def cut(bench: Workbench, state: State, edit: edits.CutFiber) -> Step:
     bench.check_place(edit.y_um, edit.x_um)
     _check_fiber(bench, state, edit.fiber_id)
     cutter = _Cutter(bench, edit)
-    plane = bench.plane(state, "fibers", edit.frame)
+    plane = bench.labels.plane(state, "fibers", edit.frame)
     pieces = cutter.pieces(plane, edit.frame)
     if pieces is None:
         raise EditError(
@@ -108,7 +108,7 @@ def cut(bench: Workbench, state: State, edit: edits.CutFiber) -> Step:
     after = replace(after, plane_changes=(*state.plane_changes, change))
     frames = {}
     for frame in present:
-        if not (bench.plane(after, "fibers", frame) != bench.plane(state, "fibers", frame)).any():
+        if not (bench.labels.plane(after, "fibers", frame) != bench.labels.plane(state, "fibers", frame)).any():
             continue
         rows = bench.fibers_in(state, frame)
         mine = rows["fiber_id"] == edit.fiber_id
@@ -168,7 +168,7 @@ class _Cutter:
 
 def _keeper(bench: Workbench, state: State, frame: int, pieces: list[NDArray[np.int64]]) -> int:
     """The piece that reaches a body, or the longest."""
-    cells = bench.runs(state, "cells", frame)
+    cells = bench.labels.runs(state, "cells", frame)
 
     def rank(one: NDArray[np.int64]) -> tuple[bool, int]:
         gap = float(cells.nearest(one[:, 0], one[:, 1])[0].min())
@@ -179,14 +179,14 @@ def _keeper(bench: Workbench, state: State, frame: int, pieces: list[NDArray[np.
 
 def _measured(bench: Workbench, state: State, frame: int, ids: list[int], like: pd.Series[Any]) -> pd.DataFrame:
     """Rows of some fibers, measured on the centrelines as they are now; the ridge is as bright as it was."""
-    plane = bench.plane(state, "fibers", frame)
+    plane = bench.labels.plane(state, "fibers", frame)
     y, x = np.nonzero(np.isin(plane, ids))
     if not y.size:
         return pd.DataFrame()
     # bodies further away than this attach nothing
     margin = 2 + int(np.ceil(bench.base.calibration.px(ATTACH_UM)))
     box = slice(max(y.min() - margin, 0), y.max() + margin), slice(max(x.min() - margin, 0), x.max() + margin)
-    plane, cells = plane[box], bench.plane(state, "cells", frame)[box].astype(np.int32)
+    plane, cells = plane[box], bench.labels.plane(state, "cells", frame)[box].astype(np.int32)
     labels = np.zeros(plane.shape, np.int32)
     present = [number for number in ids if (plane == number).any()]
     for k, number in enumerate(present, start=1):

@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from migradetect.assign import ArmReader
 from migradetect.errors import AxesError, MigradetectError, ReadError
 from migradetect.filters import NoiseModel
 from migradetect.frame_quality import fill_gaps
-from migradetect.io import InputOptions, MovieEntry, find_movies, open_movie
+from migradetect.io import check_same_recording, reopen_movie
 from migradetect.movie import DETECTION_ROLES, Movie
 from migradetect.photometry import Sites, measure_covered, measure_sites, settle_shape
 from migradetect.pipeline.sites import CLEAR_UM, MovieModel, fit_movie_model, outside_bodies, site_images
@@ -52,8 +51,9 @@ class Recording:
     def movie(self) -> Movie | None:
         """The movie as recorded; None where it can't be opened."""
         try:
-            movie = self._given if self._given is not None else _open(self._base)
-            _compare(movie, self._base)
+            base = self._base
+            movie = self._given or reopen_movie(base.results.provenance, base.folder, base.movie_id)
+            check_same_recording(movie, base.n_frames, base.shape_yx)
         except MigradetectError as error:
             self.problem = f"the images can't be read, so signals of new places are null: {error}"
             return None
@@ -340,50 +340,3 @@ def _part(movie: Movie, frame: int, channel: int, rows: slice, columns: slice) -
 def _numbers(plane: NDArray[Any]) -> NDArray[Any]:
     """Without holes, as the passes saw it."""
     return fill_gaps(plane.astype(np.float32)) if np.issubdtype(plane.dtype, np.floating) else plane
-
-
-def _open(base: Base) -> Movie:
-    known = base.results.provenance
-    source = known.get("input") or {}
-    given = {key: value for key, value in (known.get("options") or {}).items() if value is not None}
-    if isinstance(given.get("channels"), list):
-        given["channels"] = tuple(given["channels"])
-    options = InputOptions(**{key: given[key] for key in given if key in InputOptions.__slots__})
-    # calibrations were settled when the movie was analysed
-    options = replace(
-        options, pixel_size_um=base.calibration.pixel_size_um, frame_interval_s=base.calibration.frame_interval_s
-    )
-    names = [known.get("absolute_path"), source.get("path"), known.get("path")]
-    path = next((path for path in _places(base, names) if path.exists()), None)
-    if path is None:
-        shown = next((name for name in names if name), "no path in movie.json")
-        raise ReadError(f"{shown}: expected the movie, got nothing there; put it back to measure new places")
-    return open_movie(_entry(path, options, source, base.movie_id))
-
-
-def _places(base: Base, names: list[str | None]) -> list[Path]:
-    found = [Path(name) for name in names if name]
-    # results that were moved together with the movies
-    nearby = [parent / path for path in found if not path.is_absolute() for parent in base.folder.resolve().parents[:3]]
-    return found + nearby
-
-
-def _entry(path: Path, options: InputOptions, source: dict[str, Any], movie_id: str) -> MovieEntry | Path:
-    entries = find_movies([path], options)
-    files = set(source.get("files") or ())
-    fits = [
-        entry
-        for entry in entries
-        if entry.position == source.get("position") and {file.name for file in entry.files} == files
-    ]
-    named = [entry for entry in fits or entries if entry.movie_id == movie_id]
-    chosen = named or fits or list(entries)
-    return chosen[0] if chosen else path
-
-
-def _compare(movie: Movie, base: Base) -> None:
-    if movie.n_frames != base.n_frames or movie.shape_yx != base.shape_yx:
-        raise ReadError(
-            f"{movie.provenance.get('path', movie.movie_id)}: expected {base.n_frames} frames of {base.shape_yx}, got "
-            f"{movie.n_frames} of {movie.shape_yx}; this is another recording"
-        )

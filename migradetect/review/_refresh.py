@@ -84,11 +84,11 @@ def _attach(bench: Workbench, state: State, frames: list[int]) -> tuple[State, s
 
 def gaps_um(bench: Workbench, state: State, frame: int) -> dict[int, float]:
     """Distance of each fiber from the nearest body, um."""
-    plane = bench.plane(state, "fibers", frame)
+    plane = bench.labels.plane(state, "fibers", frame)
     y, x = np.nonzero(plane)
     if not y.size:
         return {}
-    distance, _ = bench.runs(state, "cells", frame).nearest(y, x)
+    distance, _ = bench.labels.runs(state, "cells", frame).nearest(y, x)
     nearest = pd.Series(distance).groupby(plane[y, x].astype(int)).min()
     return {int(str(one)): float(bench.base.calibration.um(gap)) for one, gap in nearest.items()}
 

@@ -183,8 +183,10 @@ class ReviewSession:
         """Reviewed label planes by name, ``labels["cells"][frame]`` of shape (Y, X); not to be written to."""
         base = self.base
         return {
-            "cells": Planes(lambda t: self._bench.plane(self._state, "cells", t), base.n_frames, base.shape_yx),
-            "fibers": Planes(lambda t: self._bench.plane(self._state, "fibers", t), base.n_frames, base.shape_yx),
+            "cells": Planes(lambda t: self._bench.labels.plane(self._state, "cells", t), base.n_frames, base.shape_yx),
+            "fibers": Planes(
+                lambda t: self._bench.labels.plane(self._state, "fibers", t), base.n_frames, base.shape_yx
+            ),
             "migrasomes": Planes(self._discs, base.n_frames, base.shape_yx),
         }
 

@@ -18,20 +18,15 @@ from migradetect.lifetimes import Existence
 from migradetect.pipeline.sites import find_parents, trace_branches, traced_frames
 from migradetect.review._base import Base
 from migradetect.review._images import Recording
-from migradetect.review._planes import Plane, PlaneChange, Planes
-from migradetect.review._runs import Runs
+from migradetect.review._label_planes import LabelPlanes
 from migradetect.review._site import Piece, Site, build
 from migradetect.review._state import State
-from migradetect.review._watch import Watch, in_threads
+from migradetect.review._watch import Watch
 from migradetect.trails import FiberBranches
 
 __all__ = ["Workbench", "with_parent"]
 
-#: Label planes that are kept in memory, bytes: whole ones, and as runs.
-_PLANE_BYTES, _RUN_BYTES = 128 * 2**20, 512 * 2**20
 _ROLES = ("tspan4", "wga")
-#: Name and frame of a plane, and the corrections on it.
-_Key = tuple[str, int, tuple[int, ...]]
 
 
 class Workbench:
@@ -49,13 +44,12 @@ class Workbench:
         self.base, self.recording = base, recording
         #: Before any correction.
         self.start = State(next_ids=_first_free(base))
+        #: Reviewed label planes of cells and fibers.
+        self.labels = LabelPlanes(base)
         #: Of the correction that is being made.
         self.watch = Watch()
         # the window looks at planes, and the first corrections are prepared, while one is being made
         self._lock = threading.Lock()
-        self._planes: OrderedDict[_Key, Plane] = OrderedDict()
-        self._runs: OrderedDict[_Key, Runs] = OrderedDict()
-        self._run_bytes = 0
         self._branches: OrderedDict[tuple[int, tuple[int, ...]], FiberBranches] = OrderedDict()
         self._attached: tuple[Any, NDArray[np.int64], NDArray[np.int64]] | None = None
 
@@ -67,70 +61,6 @@ class Workbench:
             yield
         finally:
             self.watch = Watch()
-
-    # label planes
-
-    def plane(self, state: State, name: str, frame: int) -> Plane:
-        """Reviewed label plane of a recorded frame; not to be written to."""
-        key = _key(state, name, frame)
-        with self._lock:
-            if key in self._planes:
-                self._planes.move_to_end(key)
-                return self._planes[key]
-        plane = self.runs(state, name, frame).plane()
-        plane.flags.writeable = False
-        with self._lock:
-            self._planes[key] = plane
-            while len(self._planes) > 2 and len(self._planes) * plane.nbytes > _PLANE_BYTES:
-                self._planes.popitem(last=False)
-        return plane
-
-    def runs(self, state: State, name: str, frame: int) -> Runs:
-        """The same as runs, which are kept for all frames."""
-        key = _key(state, name, frame)
-        with self._lock:
-            if key in self._runs:
-                self._runs.move_to_end(key)
-                return self._runs[key]
-        runs = self._made_runs(state, name, frame)
-        with self._lock:
-            if key not in self._runs:
-                self._runs[key] = runs
-                self._run_bytes += runs.nbytes
-            while len(self._runs) > 2 and self._run_bytes > _RUN_BYTES:
-                self._run_bytes -= self._runs.popitem(last=False)[1].nbytes
-        return runs
-
-    def _made_runs(self, state: State, name: str, frame: int) -> Runs:
-        changes = _changes(state, name, frame)
-        if changes:
-            last = changes[-1]
-            before = self.runs(replace(state, plane_changes=_without(state.plane_changes, last)), name, frame)
-            if last.renamed is not None and all(last.renamed.values()):
-                return before.renamed(last.renamed)
-            return Runs.of(last.apply(before.plane(), frame))
-        stack = self.base.results.labels.get(name)
-        if stack is None or frame >= len(stack):
-            return Runs.empty(self.base.shape_yx)
-        return Runs.of(stack.compact(frame))
-
-    def load_runs(self, state: State, frames: NDArray[np.int64], watch: Watch) -> None:
-        """Read label planes of many recorded frames at once; each frame is a step."""
-
-        def load(frame: int) -> None:
-            for name in ("cells", "fibers"):
-                self.runs(state, name, frame)
-
-        in_threads(load, [int(frame) for frame in frames], watch)
-
-    def planes(self, state: State, name: str) -> Planes:
-        """Reviewed label planes by recorded frame."""
-        return Planes(lambda frame: self.plane(state, name, frame), self.base.n_frames, self.base.shape_yx)
-
-    def usable_planes(self, state: State, name: str) -> Planes:
-        """Reviewed label planes by usable frame."""
-        numbers = self.base.timeline.numbers
-        return Planes(lambda k: self.plane(state, name, int(numbers[k])), numbers.size, self.base.shape_yx)
 
     def attached(self, state: State, among: Collection[int] | None = None) -> frozenset[tuple[int, int]]:
         """Usable frame and id of the fibers that reach a body; of some fibers only, if they are given."""
@@ -193,7 +123,7 @@ class Workbench:
         """Nearest body and fiber of a place in each usable frame, as of pass 3; each frame is a step."""
         numbers = self.base.timeline.numbers
         self.watch.expect(numbers.size)
-        self.load_runs(state, numbers, self.watch)
+        self.labels.load(state, numbers, self.watch)
         return self.surroundings_in(state, np.array([[y_stage_um, x_stage_um]]), numbers).drop(columns="site")
 
     def surroundings_in(self, state: State, stage_um: NDArray[np.float64], frames: NDArray[np.int64]) -> pd.DataFrame:
@@ -205,7 +135,7 @@ class Workbench:
         for k, frame in enumerate(frames):
             place = np.asarray(calibration.px(stage_um + self.drift(int(frame))))
             for name in ("cells", "fibers"):
-                gap, label = self.runs(state, name, int(frame)).nearest(place[:, 0], place[:, 1])
+                gap, label = self.labels.runs(state, name, int(frame)).nearest(place[:, 0], place[:, 1])
                 gaps[name][k], labels[name][k] = calibration.um(gap), label
         usable = np.array([self.base.to_usable(int(frame)) for frame in frames], np.int64)
         return pd.DataFrame(
@@ -229,7 +159,7 @@ class Workbench:
         traced = list(traced_frames(numbers.size, base.calibration.frame_interval_min))
         watch.expect(numbers.size + len(traced))
         _ = self.recording.model, base.traces_of, base.rows_of, base.tracks_of, base.places
-        self.load_runs(state, numbers, watch)
+        self.labels.load(state, numbers, watch)
         for frame in traced:
             self._traced(state, frame)
             watch.step()
@@ -240,7 +170,7 @@ class Workbench:
 
     def bodies_in(self, state: State) -> Callable[[int, slice, slice], NDArray[Any]]:
         """Reads bodies in a part of a recorded frame."""
-        return lambda frame, rows, columns: self.runs(state, "cells", frame).window(rows, columns)
+        return lambda frame, rows, columns: self.labels.runs(state, "cells", frame).window(rows, columns)
 
     # migrasomes
 
@@ -417,7 +347,7 @@ class Workbench:
                 "birth_frame": [site.existence.first],
             }
         )
-        stacks = self.usable_planes(state, "cells"), self.usable_planes(state, "fibers")
+        stacks = self.labels.usable(state, "cells"), self.labels.usable(state, "fibers")
         trace = piece.trace[["migrasome_id", "frame", "cell_um", "nearest_cell", "fiber_um"]]
 
         def branches(frame: int) -> FiberBranches:
@@ -446,7 +376,7 @@ class Workbench:
         with self._lock:
             if key in self._branches:
                 return self._branches[key]
-        stacks = self.usable_planes(state, "cells"), self.usable_planes(state, "fibers")
+        stacks = self.labels.usable(state, "cells"), self.labels.usable(state, "fibers")
         branches = trace_branches(stacks, frame, self.base.calibration)
         with self._lock:
             self._branches[key] = branches
@@ -481,18 +411,6 @@ def _first_free(base: Base) -> dict[str, int]:
         # no candidate is made; those that were migrasomes are numbered from here on
         "candidate": after(tables["candidates"]["candidate_id"]),
     }
-
-
-def _changes(state: State, name: str, frame: int) -> list[PlaneChange]:
-    return [c for c in state.plane_changes if c.name == name and c.first <= frame <= c.last]
-
-
-def _key(state: State, name: str, frame: int) -> _Key:
-    return name, frame, tuple(c.serial for c in _changes(state, name, frame))
-
-
-def _without(changes: tuple[PlaneChange, ...], one: PlaneChange) -> tuple[PlaneChange, ...]:
-    return tuple(change for change in changes if change is not one)
 
 
 def with_frames(table: pd.DataFrame, frames: Mapping[int, pd.DataFrame]) -> pd.DataFrame:

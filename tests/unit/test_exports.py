@@ -3,7 +3,6 @@
 import csv
 import json
 import zipfile
-from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import numpy as np
@@ -588,7 +587,7 @@ def test_a_library_that_is_not_there_is_one_line(monkeypatch):
     def absent(name):
         raise ImportError(name)
 
-    monkeypatch.setattr(_job, "importlib", SimpleNamespace(import_module=absent))
+    monkeypatch.setattr(_job, "import_quietly", absent)
     expected = r'--to imagej: expected the library roifile, got none.*pip install "migradetect\[export\]"'
     with pytest.raises(OutputError, match=expected):
         _job.library("roifile", "imagej")

@@ -354,7 +354,7 @@ def test_frames_of_a_flag_are_drawn_together():
 
 def test_a_recording_that_has_gone_leaves_the_outlines(out, monkeypatch):
     def gone(*_):
-        raise ReadError("in/a.tif: expected the movie there, got nothing; put it back for pictures")
+        raise ReadError("in/a.tif: expected the movie there, got nothing; put it back")
 
     monkeypatch.setattr(data, "reopen_movie", gone)
     page = Page(write_report(out).read_text())

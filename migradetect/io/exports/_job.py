@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from types import ModuleType
@@ -14,6 +12,7 @@ from numpy.typing import NDArray
 
 from migradetect.calibration import Calibration
 from migradetect.errors import CancelledError, OutputError
+from migradetect.io.extras import import_quietly
 from migradetect.movie import Movie
 from migradetect.results import Results
 
@@ -32,10 +31,7 @@ def library(module: str, to: str, extra: str = "export") -> ModuleType:
         With the command that installs it.
     """
     try:
-        with warnings.catch_warnings():
-            # what foreign libraries deprecate at import is not this user's affair
-            warnings.simplefilter("ignore")
-            return importlib.import_module(module)
+        return import_quietly(module)
     except ImportError as error:
         raise OutputError(
             f"--to {to}: expected the library {module.split('.')[0]}, got none; "
