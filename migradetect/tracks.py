@@ -60,6 +60,9 @@ _MOST_EMPTY = 20
 
 #: Smaller ones are no migrasomes (0.5 um and larger), with some room for the error of the size, um.
 _RESOLVED_UM = 0.46
+#: A bead is found in a part of its life only: what was found for less than this share of the shortest life is brief
+#: whatever its photometry says, and of the others the photometry decides.
+_FOUND_SHARE = 2 / 3
 #: What is said of a track beside its evidence.
 _DESCRIPTION = (
     "frame_first",
@@ -276,7 +279,8 @@ def judge(features: pd.DataFrame, params: JudgeParams, n_frames: int, frame_inte
     enough = n_frames * frame_interval_min >= 4 * params.min_duration_min if np.isfinite(frame_interval_min) else False
     duration = out["span_frames"] * (frame_interval_min if np.isfinite(frame_interval_min) else 0.0)
     touches_end = (out["frame_first"] <= 1) | (out["frame_last"] >= n_frames - 2)
-    brief = enough & (duration < params.min_duration_min) & ~touches_end
+    least_min = _FOUND_SHARE * params.min_duration_min
+    brief = enough & (duration < least_min) & ~touches_end
     once = (out["n_frames"] < min(3, n_frames)) & (n_frames > 1)
     # fibers sway, and carry their migrasomes along by a micrometre or so: what looks like one may move that far
     moving = out["net_um"] > np.where(out["score"] >= params.min_score, 1.8, 0.6)
@@ -288,7 +292,7 @@ def judge(features: pd.DataFrame, params: JudgeParams, n_frames: int, frame_inte
         ("fiber", "part of a line, not round", (out["score"] < params.min_score) & (out["roundness"] < 0.3)),
         ("noise", "seen in fewer than three frames", once),
         ("subresolution", f"smaller than {_RESOLVED_UM:g} um", out["diameter_um"] < _RESOLVED_UM),
-        ("transient", f"gone within {params.min_duration_min:g} min", brief & (out["score"] >= params.min_score)),
+        ("transient", f"gone within {least_min:g} min", brief & (out["score"] >= params.min_score)),
         ("debris_floating", "drifts over the dish", moving & (out["cell_um"] > 2)),
         ("filopodium", "moves with the edge of a cell", moving & (out["cell_um"] <= 2)),
     ):

@@ -206,7 +206,7 @@ class JudgeParams(StageParams):
         description="Accepted from this score on; raise it for fewer false ones, lower it to miss fewer.",
     )
     min_duration_min: float = Field(
-        8.0, ge=0, description="Shorter ones are called transient; applied where the movie is long enough."
+        12.0, ge=0, description="Shorter ones are called transient; applied where the movie is long enough."
     )
 
 

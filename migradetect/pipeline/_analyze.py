@@ -19,12 +19,13 @@ from migradetect.pipeline._assemble import (
     make_tables,
     nothing_to_see,
 )
-from migradetect.pipeline._collect import Clock, collect_sites
+from migradetect.pipeline._collect import collect_sites
 from migradetect.pipeline._fit_model import fit_movie_model
 from migradetect.pipeline._pass1 import run_pass1
 from migradetect.pipeline._pass2 import run_pass2
 from migradetect.pipeline._pass3 import accepted_sites, run_pass3
 from migradetect.pipeline._progress import Cancel, Progress
+from migradetect.pipeline._settle import settle
 from migradetect.pipeline._usable import Timeline, assess, usable_movie
 from migradetect.results import Results
 
@@ -92,9 +93,9 @@ def analyze(
     sites = accepted_sites(second)
     traces, cell_planes, fiber_planes = run_pass3(seen, params, model, first, second, sites, step("measure"), threads)
     minutes = timeline.numbers.astype(np.float64) * movie.calibration.frame_interval_min
-    when = Clock(minutes, blurred_frames(first))
-    tracks, migrasomes = collect_sites(seen, params, second, traces, (cell_planes, fiber_planes), when)
-    found = Found(first, second, tracks, migrasomes, traces)
+    settled = settle(seen, params, second, traces, blurred_frames(first))
+    tracks, migrasomes = collect_sites(seen, params, settled, (cell_planes, fiber_planes), minutes)
+    found = Found(first, settled.second, tracks, migrasomes, settled.traces)
     results = Results(
         movie.movie_id,
         make_tables(movie, found, quality, timeline),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import count
 
 import numpy as np
@@ -14,53 +13,37 @@ from migradetect.growth import GrowthFit
 from migradetect.lifetimes import Existence
 from migradetect.movie import Movie
 from migradetect.params import Params
-from migradetect.pipeline._lives import Seen, read_lives, read_locations, read_sizes
+from migradetect.pipeline._lives import read_locations, read_sizes
 from migradetect.pipeline._parents import find_parents
-from migradetect.pipeline._pass2 import Pass2, accepted_candidates
+from migradetect.pipeline._pass2 import accepted_candidates
+from migradetect.pipeline._settle import Settled
 from migradetect.results import LabelStack
 
-__all__ = ["Clock", "alive_rows", "collect_sites", "track_row"]
+__all__ = ["alive_rows", "collect_sites", "track_row"]
 
 Array = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
-class Clock:
-    """Frames that the analysis saw.
-
-    Parameters
-    ----------
-    time_min : ndarray, shape (T,)
-        Time since the first frame as recorded.
-    is_blurred : ndarray of bool, shape (T,)
-        Measurements in the frame would lie.
-    """
-
-    time_min: Array
-    is_blurred: NDArray[np.bool_]
-
-
 def collect_sites(
     movie: Movie,
     params: Params,
-    second: Pass2,
-    traces: pd.DataFrame,
+    settled: Settled,
     planes: tuple[LabelStack, LabelStack],
-    clock: Clock,
+    time_min: Array,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Rows of ``tracks`` and ``migrasomes``.
 
     Parameters
     ----------
-    movie, params, second : Movie, Params, Pass2
-        Results so far.
-    traces : pandas.DataFrame
-        From pass 3, one row per site and frame.
+    movie, params : Movie, Params
+        Of the frames that are used.
+    settled : Settled
+        Accepted tracks and their traces.
     planes : (LabelStack, LabelStack)
         Cells and fibers; label value = identity.
-    clock : Clock
-        When each frame was taken, and which are blurred.
+    time_min : ndarray, shape (T,)
+        Time of each frame since the first one as recorded.
 
     Returns
     -------
@@ -69,15 +52,12 @@ def collect_sites(
     migrasomes : pandas.DataFrame
         One row per migrasome per frame in which it exists.
     """
+    second, ordered, seen, lives = settled.second, settled.traces, settled.seen, settled.lives
     accepted = accepted_candidates(second)
     if accepted.empty:
         return pd.DataFrame(), pd.DataFrame()
-    ordered = traces.iloc[np.lexsort((traces["frame"].to_numpy(), traces["migrasome_id"].to_numpy()))]
-    is_found = _found_frames(second.linked, accepted.index, movie.n_frames)
-    seen = Seen.from_table(ordered, is_found, clock.is_blurred)
-    lives = read_lives(movie, seen, accepted)
     first, last = (np.array([getattr(life, end) for life in lives]) for end in ("first", "last"))
-    time = clock.time_min if movie.n_frames > 1 else np.arange(1.0)
+    time = time_min if movie.n_frames > 1 else np.arange(1.0)
     fits, diameter, error = read_sizes(seen, lives, time, params)
     location = read_locations(seen, first, ordered["n_arms"].to_numpy(int)[:: movie.n_frames], params)
     frame = np.arange(movie.n_frames)
@@ -87,9 +67,9 @@ def collect_sites(
     migrasomes = alive_rows(ordered, is_alive, (diameter, error), attached, params)
     site = np.nonzero(is_alive)[0]
     score = accepted["score"].to_numpy(float)
-    migrasomes = migrasomes.assign(location=location[site], score=score[site], is_measured=is_found[is_alive])
+    migrasomes = migrasomes.assign(location=location[site], score=score[site], is_measured=seen.is_found[is_alive])
     table = pd.DataFrame(
-        [track_row(movie, *one, clock.time_min) for one in zip(count(1), lives, fits, location, strict=False)]
+        [track_row(movie, *one, time_min) for one in zip(count(1), lives, fits, location, strict=False)]
     ).assign(score=score)
     sites = table[["migrasome_id"]].assign(
         y_stage_um=accepted["y_stage_um"].to_numpy(),
@@ -97,19 +77,11 @@ def collect_sites(
         diameter_um=accepted["diameter_um"].fillna(0.0).to_numpy(),
         birth_frame=first,
     )
-    parents = find_parents(sites, traces, second.cells, planes, second.drift_um, movie.calibration, params.assign)
+    parents = find_parents(sites, ordered, second.cells, planes, second.drift_um, movie.calibration, params.assign)
     for one in (table, migrasomes):
         one["cell_id"] = one["migrasome_id"].map(parents["cell_id"]).astype("Int64")
     table["cell_id_confidence"] = table["migrasome_id"].map(parents["confidence"])
     return table, migrasomes
-
-
-def _found_frames(linked: pd.DataFrame, candidates: pd.Index[int], n_frames: int) -> Flags:
-    """Frames in which a spot of each candidate was linked, shape (candidates, T)."""
-    row = candidates.get_indexer(pd.Index(linked["candidate_id"]))
-    out = np.zeros((len(candidates), n_frames), bool)
-    out[row[row >= 0], linked["frame"].to_numpy(int)[row >= 0]] = True
-    return out
 
 
 def alive_rows(

@@ -13,13 +13,29 @@ from migradetect.growth import GrowthFit
 from migradetect.lifetimes import Existence
 from migradetect.movie import Movie
 from migradetect.params import Params
-from migradetect.pipeline._collect import Clock, alive_rows
+from migradetect.pipeline._collect import alive_rows
 from migradetect.pipeline._collect import track_row as _track_row
 from migradetect.pipeline._lives import Seen, read_lives, read_locations, read_sizes
 
-__all__ = ["Life", "read_trace", "site_rows", "track_row"]
+__all__ = ["Clock", "Life", "read_trace", "site_rows", "track_row"]
 
 Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Clock:
+    """Frames that the analysis saw.
+
+    Parameters
+    ----------
+    time_min : ndarray, shape (T,)
+        Time since the first frame as recorded.
+    is_blurred : ndarray of bool, shape (T,)
+        Measurements in the frame would lie.
+    """
+
+    time_min: Array
+    is_blurred: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)

@@ -2,11 +2,10 @@
 
 from migradetect.pipeline._assemble import recorded_migrasomes, recorded_traces
 from migradetect.pipeline._bowl import above_bowl
-from migradetect.pipeline._collect import Clock
 from migradetect.pipeline._fit_model import fit_movie_model
 from migradetect.pipeline._frames import clean_plane, outside_bodies
 from migradetect.pipeline._model import MovieModel
-from migradetect.pipeline._one_site import Life, read_trace, site_rows, track_row
+from migradetect.pipeline._one_site import Clock, Life, read_trace, site_rows, track_row
 from migradetect.pipeline._parents import find_parents, trace_branches, traced_frames
 from migradetect.pipeline._pass2 import with_speeds
 from migradetect.pipeline._pass3 import CLEAR_UM, site_images

@@ -78,6 +78,9 @@ SECOND = "second_"
 #: Kinds of movies of the second simulator, one movie each.
 SECOND_KINDS = ("mixed",) * 10 + (
     "typical", "dim", "crowded", "decoys", "fixed", "fixed", "coarse", "fine", "drift", "empty",
+) + ("mixed",) * 6 + (
+    "typical", "dim", "crowded", "decoys", "coarse", "fine", "drift", "empty",
+    "typical", "dim", "decoys", "coarse", "fine", "drift",
 )  # fmt: skip
 #: Single images, of fixed cells or cut out of a movie: what is done to many frames never helps them, so they need
 #: examples of their own.
@@ -353,7 +356,7 @@ def report(table: pd.DataFrame, options: argparse.Namespace) -> None:
 def main() -> int:
     """Simulate, label, fit, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--movies", type=int, default=42, help="random movies; a third as many named ones are added")
+    parser.add_argument("--movies", type=int, default=60, help="random movies; a third as many named ones are added")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--trees", type=int, default=250)
     parser.add_argument("--leaves", type=int, default=12, help="leaves of a tree")
