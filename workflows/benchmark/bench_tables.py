@@ -231,9 +231,9 @@ def lever_table(scores: pd.DataFrame, levers: Sequence[str], conditions: Sequenc
     return _markdown(header, rows) + f"\n\nPooled over {', '.join(conditions)}."
 
 
-def fill_section(text: str, name: str, body: str) -> str:
+def fill_section(text: str, name: str, body: str, script: str = "accuracy.py") -> str:
     """Put generated text between the marks of a page; at its end, with marks, if it has none yet."""
-    begin, end = f"<!-- {name}: begin, made by workflows/benchmark/accuracy.py -->", f"<!-- {name}: end -->"
+    begin, end = f"<!-- {name}: begin, made by workflows/benchmark/{script} -->", f"<!-- {name}: end -->"
     block = f"{begin}\n\n{body.strip()}\n\n{end}"
     if begin in text and end in text:
         before, rest = text.split(begin, 1)
