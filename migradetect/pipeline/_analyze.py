@@ -21,6 +21,7 @@ from migradetect.pipeline._assemble import (
 )
 from migradetect.pipeline._collect import Clock, collect_sites
 from migradetect.pipeline._fit_model import fit_movie_model
+from migradetect.pipeline._part_back import part_backwards
 from migradetect.pipeline._pass1 import run_pass1
 from migradetect.pipeline._pass2 import run_pass2
 from migradetect.pipeline._pass3 import accepted_sites, run_pass3
@@ -86,6 +87,7 @@ def analyze(
     seen = usable_movie(movie, quality)
     model = fit_movie_model(seen, params)
     first = run_pass1(seen, params, model, step("detect"), threads=threads)
+    part_backwards(seen, params, model, first, step("detect"))
     clock["detect_s"] = time.perf_counter() - start
     second = run_pass2(seen, params, first)
     clock["link_s"] = time.perf_counter() - start - clock["detect_s"]
