@@ -27,6 +27,9 @@ Mask = NDArray[np.bool_]
 COARSE_UM = 0.4
 _FINE_UM = 0.28
 
+#: Part of the area of a cell that a sliver of it at the border has at least: 1 / this.
+_SLIVER = 6
+
 
 def segment_cells(
     signal: Image, params: CellParams, calibration: Calibration, previous: Labels | None = None
@@ -154,8 +157,8 @@ def _choose(labels: Labels, grid: Grid, params: CellParams) -> Labels:
         size = np.bincount(pieces.ravel())[1:]
         largest = 1 + int(np.argmax(size))
         at_rim = any(s.start == 0 or s.stop == m for s, m in zip(box, labels.shape, strict=True))
-        # of a cell that enters or leaves, a part will do
-        least = params.min_area_um2 / (3 if at_rim else 1)
+        # of a cell that enters or leaves, a sliver will do: linking tells whether it is of a cell
+        least = params.min_area_um2 / (_SLIVER if at_rim else 1)
         if size[largest - 1] * grid.pixel_um**2 >= least:
             count += 1
             out[box][pieces == largest] = count
