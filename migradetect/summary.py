@@ -28,8 +28,8 @@ def summarize_cells(
     Returns
     -------
     pandas.DataFrame
-        Columns of the table ``cell_summary`` but movie_id; a cell without migrasomes has count 0. Frames in which only a
-        sliver at the border is in view don't count as seen: neither in time nor in path.
+        Columns of the table ``cell_summary`` but movie_id; a cell without migrasomes has count 0. Frames in which
+        only a sliver at the border is in view don't count as seen: neither in time nor in path.
     """
     interval = calibration.frame_interval_min
     single = not np.isfinite(interval)
