@@ -232,7 +232,10 @@ def _rims(box: tuple[slice, slice], shape: tuple[int, ...]) -> tuple[bool, bool,
 def _absorbed(
     pieces: Labels, depth: Image, rims: tuple[bool, bool, bool, bool], grid: Grid, params: CellParams
 ) -> Labels:
-    """Join what is too small for a cell, or no longer hangs together with its own, with what it touches most widely."""
+    """Join what is too small for a cell, or no longer hangs together with its own, with what it touches most widely.
+
+    What is as thin as a bundle of fibers is left alone: it is no part of a body.
+    """
     out = _connected(pieces)
     n = int(out.max()) + 1
     area_um2 = areas(out, n) * grid.pixel_um**2
@@ -240,11 +243,14 @@ def _absorbed(
     for is_rim, line in zip(rims, (out[0], out[-1], out[:, 0], out[:, -1]), strict=True):
         if is_rim:
             at_rim[line] = True
+    deepest = np.zeros(n, np.float32)
+    np.maximum.at(deepest, out, depth)
     lut = np.arange(n, dtype=np.int32)
     contacts = contacts_of(out, depth)
     while True:
         least = np.where(at_rim, params.min_area_um2 / 3, params.min_area_um2)
-        small = sorted((float(area_um2[one]), one) for pair in contacts for one in pair if area_um2[one] < least[one])
+        is_small = (area_um2 < least) & (deepest >= _SUMMIT_UM)
+        small = sorted((float(area_um2[one]), one) for pair in contacts for one in pair if is_small[one])
         if not small:
             return np.asarray(relabelled(out, lut))
         one = small[0][1]
@@ -252,6 +258,7 @@ def _absorbed(
         lut[lut == one] = other
         area_um2[other] += area_um2[one]
         at_rim[other] |= at_rim[one]
+        deepest[other] = max(deepest[other], deepest[one])
         merged: Contacts = {}
         for pair, width in contacts.items():
             a, b = sorted(other if piece == one else piece for piece in pair)

@@ -68,10 +68,13 @@ def analyze(
     """
     params = params or Params()
 
+    def stop_if_asked(stage: str, done: int) -> None:
+        if cancel is not None and cancel():
+            raise CancelledError(f"{movie.movie_id}: stopped in {stage} at frame {done} of {movie.n_frames}")
+
     def step(stage: str) -> Callable[[int], None]:
         def report(done: int) -> None:
-            if cancel is not None and cancel():
-                raise CancelledError(f"{movie.movie_id}: stopped in {stage} at frame {done} of {movie.n_frames}")
+            stop_if_asked(stage, done)
             if progress is not None:
                 progress(stage, done, movie.n_frames)
 
@@ -87,7 +90,7 @@ def analyze(
     seen = usable_movie(movie, quality)
     model = fit_movie_model(seen, params)
     first = run_pass1(seen, params, model, step("detect"), threads=threads)
-    part_backwards(seen, params, model, first, step("detect"))
+    part_backwards(seen, params, model, first, lambda: stop_if_asked("detect", seen.n_frames))
     clock["detect_s"] = time.perf_counter() - start
     second = run_pass2(seen, params, first)
     clock["link_s"] = time.perf_counter() - start - clock["detect_s"]

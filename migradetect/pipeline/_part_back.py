@@ -22,7 +22,7 @@ __all__ = ["part_backwards"]
 Image = NDArray[np.float32]
 
 
-def part_backwards(movie: Movie, params: Params, model: MovieModel, first: Pass1, step: Callable[[int], None]) -> None:
+def part_backwards(movie: Movie, params: Params, model: MovieModel, first: Pass1, check: Callable[[], None]) -> None:
     """Go through the cells of pass 1 once more from the last frame to the first; see :class:`PartBackwards`.
 
     Label planes are read one at a time. A frame is read again only where a body may be parted; what was measured of its
@@ -35,8 +35,8 @@ def part_backwards(movie: Movie, params: Params, model: MovieModel, first: Pass1
         As for pass 1.
     first : Pass1
         Changed in place: label planes, tables of cells and fibers, number of cells.
-    step : callable
-        Called with the number of frames of the movie after each; may raise to stop.
+    check : callable
+        Called after each frame; may raise to stop.
     """
     planes, calibration = first.cell_labels, movie.calibration
     back = PartBackwards(movie.shape_yx, _usual_um2(first.cells), params.cells, calibration)
@@ -53,7 +53,7 @@ def part_backwards(movie: Movie, params: Params, model: MovieModel, first: Pass1
             if len(fibers):
                 _, cell = attached_cells(first.fiber_labels.compact(frame), new, calibration)
                 first.fibers[frame] = fibers.assign(cell_label=cell)
-        step(movie.n_frames)
+        check()
 
 
 def _signal(movie: Movie, frame: int, model: MovieModel, above: dict[str, Image]) -> Image:
