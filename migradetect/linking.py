@@ -18,12 +18,22 @@ from scipy.spatial import cKDTree
 
 from migradetect.params import LinkingParams
 
-__all__ = ["OverlapLinker", "candidate_limit", "find_divisions", "link_spots", "merge_sites", "thin_crowds"]
+__all__ = [
+    "OverlapLinker",
+    "candidate_limit",
+    "find_divisions",
+    "join_slivers",
+    "link_spots",
+    "merge_sites",
+    "thin_crowds",
+]
 
 Labels = NDArray[np.int64]
 
 #: Distance in um that a doubling of the size counts for when spots are linked.
 _SIZE_UM = 0.3
+#: A sliver at the border is of the cell that is seen at most so many frames before or after it, and as near, um.
+_SLIVER_FRAMES, _SLIVER_UM = 15, 10.0
 #: Distances that differ by less are taken for equal, um.
 _TIE = 1e-9
 #: Most candidates per um2 of the field: their mean distance is then about that which one may move between frames. Small
@@ -291,6 +301,52 @@ class OverlapLinker:
         overlap = shared / np.maximum(np.minimum(own[:, None], sizes), 1)
         union = own[:, None] + sizes - shared
         return np.where(overlap >= self.min_overlap, -(shared / np.maximum(union, 1) + 0.05 * overlap), 0.0)
+
+
+def join_slivers(cells: pd.DataFrame, min_area_um2: float) -> pd.DataFrame:
+    """Give slivers at the border the identity of the cell that comes in, or went out, at their place.
+
+    Of a cell at the border now more and now less is in view, or nothing for a while. What never shows the area of a
+    cell is no cell by itself; it is joined with the nearest in time of those that are.
+
+    Parameters
+    ----------
+    cells : pandas.DataFrame
+        Columns frame, cell_id, y_stage_um, x_stage_um, area_um2, touches_border.
+    min_area_um2 : float
+        Smallest area of a cell.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A copy with new identities.
+    """
+    out = cells.copy()
+    if out.empty:
+        return out
+    ordered = out.sort_values("frame", kind="stable").groupby("cell_id")
+    ends = {which: getattr(ordered, which)() for which in ("first", "last")}
+    is_sliver = (ordered["area_um2"].max() < min_area_um2) & ordered["touches_border"].all()
+    slivers, others = is_sliver.index[is_sliver], is_sliver.index[~is_sliver]
+    found = []
+    for one in slivers:
+        for other in others:
+            for earlier, later in ((one, other), (other, one)):
+                begin, end = ends["first"].loc[later], ends["last"].loc[earlier]
+                gap = begin["frame"] - end["frame"]
+                away = np.hypot(begin["y_stage_um"] - end["y_stage_um"], begin["x_stage_um"] - end["x_stage_um"])
+                at_border = bool(begin["touches_border"]) and bool(end["touches_border"])
+                if at_border and 0 < gap <= _SLIVER_FRAMES and away <= _SLIVER_UM:
+                    found.append((gap, away, int(one), int(other)))
+    taken = {int(other): set(out.loc[out["cell_id"] == other, "frame"]) for other in others}
+    joined: dict[int, int] = {}
+    for *_, one, other in sorted(found):
+        frames = set(out.loc[out["cell_id"] == one, "frame"])
+        if one not in joined and not frames & taken[other]:
+            joined[one] = other
+            taken[other] |= frames
+    out["cell_id"] = out["cell_id"].replace(joined)
+    return out
 
 
 def find_divisions(cells: pd.DataFrame, min_frames: int = 3) -> tuple[pd.DataFrame, dict[int, int]]:

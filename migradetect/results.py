@@ -69,6 +69,11 @@ class LabelStack:
             ) from error
         self._places.append((start, len(packed), dtype))
 
+    def replace(self, frame: int, plane: NDArray[Any]) -> None:
+        """Put another plane in the place of that of a frame; shape (Y, X)."""
+        self.append(plane)
+        self._places[frame] = self._places.pop()
+
     def __len__(self) -> int:
         return len(self._places)
 

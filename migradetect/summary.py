@@ -9,6 +9,9 @@ from migradetect.calibration import Calibration
 
 __all__ = ["summarize_cells"]
 
+#: A body at the border is a sliver where less than this share of the largest area of its cell is in view.
+_SLIVER_SHARE = 0.2
+
 
 def summarize_cells(
     cells: pd.DataFrame, fibers: pd.DataFrame, tracks: pd.DataFrame, calibration: Calibration
@@ -25,7 +28,8 @@ def summarize_cells(
     Returns
     -------
     pandas.DataFrame
-        Columns of the table ``cell_summary`` but movie_id; a cell without migrasomes has count 0.
+        Columns of the table ``cell_summary`` but movie_id; a cell without migrasomes has count 0. Frames in which
+        only a sliver at the border is in view don't count as seen: neither in time nor in path.
     """
     interval = calibration.frame_interval_min
     single = not np.isfinite(interval)
@@ -37,7 +41,10 @@ def summarize_cells(
         else pd.Series(dtype=float)
     )
     rows = []
-    for cell_id, one in cells.sort_values("frame").groupby("cell_id"):
+    for cell_id, all_rows in cells.sort_values("frame").groupby("cell_id"):
+        area = all_rows["area_um2"]
+        is_sliver = all_rows["touches_border"].astype(bool) & (area < _SLIVER_SHARE * area.max())
+        one = all_rows[~is_sliver]
         n = int(counts.get(cell_id, 0))
         place = one[["y_stage_um", "x_stage_um"]].to_numpy(float)
         moves = len(one) > 1
@@ -58,7 +65,7 @@ def summarize_cells(
                 "mean_speed_um_per_min": path / duration if duration > 0 else np.nan,
                 "persistence": net / path if path > 0 else np.nan,
                 "fiber_length_um": fiber,
-                "touches_border": bool(one["touches_border"].any()),
+                "touches_border": bool(all_rows["touches_border"].any()),
             }
         )
     return pd.DataFrame(rows)

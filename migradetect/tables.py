@@ -283,7 +283,7 @@ _ALL = (
         ["movie_id", "cell_id"],
         _MOVIE,
         _CELL,
-        Column("n_frames", "int64", "frame", "frames in which the cell is seen"),
+        Column("n_frames", "int64", "frame", "frames in which the cell is seen, more than a sliver of it"),
         Column("observed_min", "float64", "min", "time in view; null for a single frame"),
         Column("n_migrasomes", "int64", "", "migrasomes it left; 0 where none"),
         Column("n_migrasomes_per_100um_fiber", "float64", "1/100um", "null where no fiber was seen"),

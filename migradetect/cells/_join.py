@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from migradetect.cells._grid import Grid, areas
 from migradetect.params import CellParams
 
-__all__ = ["NO_NECK", "contacts_of", "join", "summits_of"]
+__all__ = ["NO_NECK", "Contacts", "contacts_of", "join", "summits_of"]
 
 Image = NDArray[np.float32]
 Labels = NDArray[np.int32]

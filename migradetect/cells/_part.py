@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from skimage.segmentation import watershed
 
 from migradetect.cells._grid import Grid, areas, depth_um, disc, relabelled
-from migradetect.cells._join import NO_NECK, contacts_of, join, summits_of
+from migradetect.cells._join import NO_NECK, Contacts, contacts_of, join, summits_of
 from migradetect.filters import gaussian, quantile
 from migradetect.params import CellParams
 
-__all__ = ["part"]
+__all__ = ["part", "part_as"]
 
 Image = NDArray[np.float32]
 Labels = NDArray[np.int32]
@@ -27,6 +27,8 @@ _SUMMIT_UM = 2.0
 _CUT_REACH_UM = 2.5
 #: Edges within a body are looked for at this Gaussian sigma, um.
 _EDGE_SIGMA_UM = 0.6
+#: What a neck counts for beside an edge where a cut is moved, in slopes that are usual within bodies.
+_NECK_WEIGHT = 2.0
 #: Relative slope per um that any body has, however smooth.
 _LEAST_SLOPE = 0.06
 
@@ -68,8 +70,35 @@ def part(mask: Mask, before: Labels | None, image: Image, grid: Grid, params: Ce
             slope = _slope(image, mask, grid) if slope is None else slope
             pieces = _move_cuts(pieces, own, slope[box], grid)
             pieces = _judge(pieces, near, slope[box], called, params)
+            pieces = _absorbed(pieces, near, _rims(box, mask.shape), grid, params)
         out[box][own] = pieces[own]
     return _rest(out, mask)
+
+
+def part_as(mask: Mask, cells: Labels, image: Image, grid: Grid) -> Labels:
+    """Part a body as it is parted in another frame, each cut moved to the edge or neck that is seen near it.
+
+    Parameters
+    ----------
+    mask : ndarray of bool, shape (Y, X)
+        The body.
+    cells : ndarray of int, shape (Y, X)
+        Labels of its cells in the other frame; 0 elsewhere.
+    image : ndarray, shape (Y, X)
+        Signal, smoothed.
+    grid : Grid
+        Grid of all of them.
+
+    Returns
+    -------
+    ndarray of int32, shape (Y, X)
+        The labels given, wherever the mask is.
+    """
+    flat = np.zeros(mask.shape, np.float32)
+    pieces = watershed(flat, np.where(mask, cells, 0), mask=mask).astype(np.int32)
+    depth = gaussian(depth_um(mask, grid.pixel_um), 1.0)
+    neck = 1 - depth / np.float32(max(float(depth.max()), 1e-6))
+    return _move_cuts(pieces, mask, _slope(image, mask, grid) + np.float32(_NECK_WEIGHT) * neck, grid)
 
 
 @njit(cache=True, nogil=True)
@@ -192,6 +221,66 @@ def _judge(pieces: Labels, depth: Image, slope: Image, names: NDArray[np.int64],
             summit[a] = max(summit[a], summit[b])
             names[a] = names[a] or names[b]
     return lut[pieces]
+
+
+def _rims(box: tuple[slice, slice], shape: tuple[int, ...]) -> tuple[bool, bool, bool, bool]:
+    """Whether a box reaches the first and last row, and the first and last column of the frame."""
+    rows, columns = box
+    return rows.start == 0, rows.stop == shape[0], columns.start == 0, columns.stop == shape[1]
+
+
+def _absorbed(
+    pieces: Labels, depth: Image, rims: tuple[bool, bool, bool, bool], grid: Grid, params: CellParams
+) -> Labels:
+    """Join what is too small for a cell, or no longer hangs together with its own, with what it touches most widely.
+
+    What is as thin as a bundle of fibers is left alone: it is no part of a body.
+    """
+    out = _connected(pieces)
+    n = int(out.max()) + 1
+    area_um2 = areas(out, n) * grid.pixel_um**2
+    at_rim = np.zeros(n, bool)
+    for is_rim, line in zip(rims, (out[0], out[-1], out[:, 0], out[:, -1]), strict=True):
+        if is_rim:
+            at_rim[line] = True
+    deepest = np.zeros(n, np.float32)
+    np.maximum.at(deepest, out, depth)
+    lut = np.arange(n, dtype=np.int32)
+    contacts = contacts_of(out, depth)
+    while True:
+        least = np.where(at_rim, params.min_area_um2 / 3, params.min_area_um2)
+        is_small = (area_um2 < least) & (deepest >= _SUMMIT_UM)
+        small = sorted((float(area_um2[one]), one) for pair in contacts for one in pair if is_small[one])
+        if not small:
+            return np.asarray(relabelled(out, lut))
+        one = small[0][1]
+        _, other = max((width, a if b == one else b) for (a, b), width in contacts.items() if one in (a, b))
+        lut[lut == one] = other
+        area_um2[other] += area_um2[one]
+        at_rim[other] |= at_rim[one]
+        deepest[other] = max(deepest[other], deepest[one])
+        merged: Contacts = {}
+        for pair, width in contacts.items():
+            a, b = sorted(other if piece == one else piece for piece in pair)
+            if a != b:
+                merged[a, b] = max(merged.get((a, b), 0.0), width)
+        contacts = merged
+
+
+def _connected(pieces: Labels) -> Labels:
+    """Pieces as they were, but each part that does not hang together with the largest of its own a new one."""
+    out = pieces.copy()
+    n = int(pieces.max()) + 1
+    for one in range(1, n):
+        count, parts = cv2.connectedComponents((pieces == one).view(np.uint8), connectivity=4)
+        if count > 2:
+            size = areas(parts, count)
+            size[0] = 0
+            for k in np.flatnonzero(size).tolist():
+                if k != int(np.argmax(size)):
+                    out[parts == k] = n
+                    n += 1
+    return out
 
 
 def _needed_edge(neck: float, was_one: bool, params: CellParams) -> float:

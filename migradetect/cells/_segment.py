@@ -16,7 +16,7 @@ from migradetect.cells._part import part
 from migradetect.filters import gaussian, quantile, resize
 from migradetect.params import CellParams
 
-__all__ = ["segment_cells"]
+__all__ = ["COARSE_UM", "coarse_signal", "segment_cells"]
 
 Image = NDArray[np.float32]
 Labels = NDArray[np.int32]
@@ -24,8 +24,11 @@ Mask = NDArray[np.bool_]
 
 #: Pixel size at which bodies are found, and the largest at which their outlines are drawn: the outline passes between
 #: its pixels, and no part of a body is thinner than three of them.
-_COARSE_UM = 0.4
+COARSE_UM = 0.4
 _FINE_UM = 0.28
+
+#: Part of the area of a cell that a sliver of it at the border has at least: 1 / this.
+_SLIVER = 6
 
 
 def segment_cells(
@@ -54,7 +57,7 @@ def segment_cells(
     """
     shape = signal.shape
     pixel_um = calibration.pixel_size_um
-    coarse = Grid.of(shape, pixel_um, _COARSE_UM)
+    coarse = Grid.of(shape, pixel_um, COARSE_UM)
     fine = Grid.shrunk(shape, pixel_um, _FINE_UM)
     shrunk = resize(signal, fine.shape) if fine.shape != shape else signal
     small = _smooth(shrunk, fine, pixel_um, coarse, params.smoothing_um)
@@ -70,8 +73,16 @@ def segment_cells(
     mask = _fill(mask, sharp, fine, params)
     before = None if previous is None else nearest(previous, coarse.shape)
     parts = part(to_shape(mask, coarse.shape), before, small, coarse, params)
-    labels = _choose(spread(parts, mask, _COARSE_UM / fine.pixel_um), fine, params)
+    labels = _choose(spread(parts, mask, COARSE_UM / fine.pixel_um), fine, params)
     return (labels, mask) if fine.shape == shape else drawn(labels, mask, height, shape)
+
+
+def coarse_signal(signal: Image, params: CellParams, calibration: Calibration) -> Image:
+    """Signal as bodies are found and parted in it, on the coarse grid."""
+    pixel_um = calibration.pixel_size_um
+    fine = Grid.shrunk(signal.shape, pixel_um, _FINE_UM)
+    shrunk = resize(signal, fine.shape) if fine.shape != signal.shape else signal
+    return _smooth(shrunk, fine, pixel_um, Grid.of(signal.shape, pixel_um, COARSE_UM), params.smoothing_um)
 
 
 def _smooth(image: Image, own: Grid, pixel_um: float, grid: Grid, sigma_um: float) -> Image:
@@ -146,8 +157,8 @@ def _choose(labels: Labels, grid: Grid, params: CellParams) -> Labels:
         size = np.bincount(pieces.ravel())[1:]
         largest = 1 + int(np.argmax(size))
         at_rim = any(s.start == 0 or s.stop == m for s, m in zip(box, labels.shape, strict=True))
-        # of a cell that enters or leaves, a part will do
-        least = params.min_area_um2 / (3 if at_rim else 1)
+        # of a cell that enters or leaves, a sliver will do: linking tells whether it is of a cell
+        least = params.min_area_um2 / (_SLIVER if at_rim else 1)
         if size[largest - 1] * grid.pixel_um**2 >= least:
             count += 1
             out[box][pieces == largest] = count

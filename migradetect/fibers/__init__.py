@@ -6,7 +6,7 @@ line before any threshold: a line keeps its direction over a micrometre, noise d
 Lines fill a few thousandths of a frame, so that whatever is done with them is done on lists of their pixels.
 """
 
-from migradetect.fibers._measure import ATTACH_UM, branch_paths, line_strength, measure_fibers
+from migradetect.fibers._measure import ATTACH_UM, attached_cells, branch_paths, line_strength, measure_fibers
 from migradetect.fibers._trace import Beads, trace_fibers
 
-__all__ = ["ATTACH_UM", "Beads", "branch_paths", "line_strength", "measure_fibers", "trace_fibers"]
+__all__ = ["ATTACH_UM", "Beads", "attached_cells", "branch_paths", "line_strength", "measure_fibers", "trace_fibers"]

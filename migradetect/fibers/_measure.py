@@ -15,7 +15,7 @@ from migradetect.fibers._graph import find_branches
 from migradetect.fibers._pixels import Neighbours, Places, list_pixels, neighbours
 from migradetect.filters import nearest_label
 
-__all__ = ["ATTACH_UM", "branch_paths", "line_strength", "measure_fibers"]
+__all__ = ["ATTACH_UM", "attached_cells", "branch_paths", "line_strength", "measure_fibers"]
 
 Image = NDArray[np.float32]
 Labels = NDArray[np.int32]
@@ -59,15 +59,14 @@ def measure_fibers(labels: Labels, response: Image, cells: Labels, calibration: 
 
     branches = find_branches(places, width)
     of_branch = label[branches.course[branches.first[:-1]]]
-    gap_um, cell_label = _nearest_cell(places, label, n, cells, calibration)
-    attached = gap_um <= ATTACH_UM
+    attached, cell_label = _attached(places, label, n, cells, calibration)
     return pd.DataFrame(
         {
             "label": np.arange(1, n + 1),
             "length_um": calibration.um(per_fiber(of_branch, branches.length_px)),
             "euclidean_um": calibration.um(_extents(places, label, n, width)),
             "is_attached": attached,
-            "cell_label": np.where(attached, cell_label, 0),
+            "cell_label": cell_label,
             "n_branches": per_fiber(of_branch),
             "n_tips": per_fiber(label[_count(neighbours(places, width)) == 1]),
             "mean_snr": per_fiber(label, response.ravel()[places]) / np.maximum(per_fiber(label), 1),
@@ -79,8 +78,44 @@ def _count(around: Neighbours) -> NDArray[np.int64]:
     return np.asarray((around >= 0).sum(axis=1))
 
 
+def attached_cells(
+    labels: NDArray[Any], cells: NDArray[Any], calibration: Calibration
+) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    """Which cell each fiber leads to, as :func:`measure_fibers` says it.
+
+    Parameters
+    ----------
+    labels : ndarray of int, shape (Y, X)
+        Centrelines, N fibers.
+    cells : ndarray of int, shape (Y, X)
+        Cell bodies of the frame.
+    calibration : Calibration
+        Pixel size.
+
+    Returns
+    -------
+    is_attached : ndarray of bool, shape (N,)
+    cell_label : ndarray of int, shape (N,)
+        0 where it is not attached.
+    """
+    places = list_pixels(labels)
+    if not places.size:
+        return np.zeros(0, bool), np.zeros(0, np.int64)
+    label = labels.ravel()[places].astype(np.int64)
+    return _attached(places, label, int(label.max()), cells, calibration)
+
+
+def _attached(
+    places: Places, label: NDArray[np.int64], n: int, cells: NDArray[Any], calibration: Calibration
+) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
+    """Whether each of N fibers ends at a cell, and at which one (0: none)."""
+    gap_um, cell = _nearest_cell(places, label, n, cells, calibration)
+    attached = gap_um <= ATTACH_UM
+    return attached, np.where(attached, cell, 0)
+
+
 def _nearest_cell(
-    places: Places, label: NDArray[np.int64], n: int, cells: Labels, calibration: Calibration
+    places: Places, label: NDArray[np.int64], n: int, cells: NDArray[Any], calibration: Calibration
 ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Gap between each fiber and the nearest body in um (inf: no body), and the label of that body."""
     gap, cell = np.full(n, np.inf), np.zeros(n, np.int64)

@@ -21,6 +21,7 @@ from migradetect.pipeline._assemble import (
 )
 from migradetect.pipeline._collect import collect_sites
 from migradetect.pipeline._fit_model import fit_movie_model
+from migradetect.pipeline._part_back import part_backwards
 from migradetect.pipeline._pass1 import run_pass1
 from migradetect.pipeline._pass2 import run_pass2
 from migradetect.pipeline._pass3 import accepted_sites, run_pass3
@@ -68,10 +69,13 @@ def analyze(
     """
     params = params or Params()
 
+    def stop_if_asked(stage: str, done: int) -> None:
+        if cancel is not None and cancel():
+            raise CancelledError(f"{movie.movie_id}: stopped in {stage} at frame {done} of {movie.n_frames}")
+
     def step(stage: str) -> Callable[[int], None]:
         def report(done: int) -> None:
-            if cancel is not None and cancel():
-                raise CancelledError(f"{movie.movie_id}: stopped in {stage} at frame {done} of {movie.n_frames}")
+            stop_if_asked(stage, done)
             if progress is not None:
                 progress(stage, done, movie.n_frames)
 
@@ -87,6 +91,7 @@ def analyze(
     seen = usable_movie(movie, quality)
     model = fit_movie_model(seen, params)
     first = run_pass1(seen, params, model, step("detect"), threads=threads)
+    part_backwards(seen, params, model, first, lambda: stop_if_asked("detect", seen.n_frames))
     clock["detect_s"] = time.perf_counter() - start
     second = run_pass2(seen, params, first)
     clock["link_s"] = time.perf_counter() - start - clock["detect_s"]

@@ -19,7 +19,7 @@ from migradetect.pipeline._bowl import above_bowl
 from migradetect.pipeline._model import MovieModel
 from migradetect.registration import anchored_detail, estimate_shift
 
-__all__ = ["FrameData", "FrameSignal", "clean_plane", "outside_bodies", "prepare_frame"]
+__all__ = ["FrameData", "FrameSignal", "body_signal", "clean_plane", "outside_bodies", "prepare_frame"]
 
 Image = NDArray[np.float32]
 Labels = NDArray[np.int32]
@@ -88,13 +88,7 @@ def prepare_frame(
     raw, half_variance = {}, {}
     for role in movie.roles:
         raw[role], half_variance[role] = clean_plane(movie.frame(index, role), model.noise[role])
-    body = np.zeros(movie.shape_yx, np.float32)
-    above = {}
-    for role in movie.roles:
-        above[role] = above_bowl(raw[role], half_variance[role], calibration.px(8.0))
-        if role in model.roles:
-            scale = 1 / (model.empty_sigma[role] * np.sqrt(len(model.roles)))
-            body = np.asarray(cv2.scaleAdd(above[role], scale, body, dst=body), np.float32)
+    above, body = _above_background(movie, model, raw, half_variance)
     cells, thick = segment_cells(body, params.cells, calibration, None if before is None else before.cells)
     cell_table = measure_cells(cells, above, calibration)
     del above, body
@@ -127,6 +121,44 @@ def prepare_frame(
     elif before is not None:
         frame.drift_px = before.drift_px
     return frame, FrameSignal(signal, variance, is_open)
+
+
+def body_signal(movie: Movie, index: int, model: MovieModel) -> tuple[dict[str, Image], Image]:
+    """What bodies of a frame are found and measured in, without finding them.
+
+    Parameters
+    ----------
+    movie, index, model : Movie, int, MovieModel
+        As for :func:`prepare_frame`.
+
+    Returns
+    -------
+    above : dict of str to ndarray, each of shape (Y, X)
+        Counts above background, by role.
+    body : ndarray, shape (Y, X)
+        Sum of the channels, each over its noise.
+    """
+    cleaned = {role: clean_plane(movie.frame(index, role), model.noise[role]) for role in movie.roles}
+    return _above_background(
+        movie,
+        model,
+        {role: raw for role, (raw, _) in cleaned.items()},
+        {role: half_variance for role, (_, half_variance) in cleaned.items()},
+    )
+
+
+def _above_background(
+    movie: Movie, model: MovieModel, raw: dict[str, Image], half_variance: dict[str, Image]
+) -> tuple[dict[str, Image], Image]:
+    """Counts above background by role, and the sum of the channels, each over its noise."""
+    body = np.zeros(movie.shape_yx, np.float32)
+    above = {}
+    for role in movie.roles:
+        above[role] = above_bowl(raw[role], half_variance[role], movie.calibration.px(8.0))
+        if role in model.roles:
+            scale = 1 / (model.empty_sigma[role] * np.sqrt(len(model.roles)))
+            body = np.asarray(cv2.scaleAdd(above[role], scale, body, dst=body), np.float32)
+    return above, body
 
 
 def clean_plane(image: Image, noise: NoiseModel) -> tuple[Image, Image]:

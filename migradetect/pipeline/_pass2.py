@@ -17,6 +17,7 @@ from migradetect.linking import (
     OverlapLinker,
     candidate_limit,
     find_divisions,
+    join_slivers,
     link_spots,
     merge_sites,
     thin_crowds,
@@ -318,7 +319,7 @@ def _link_cells(
     frame = cells["frame"].to_numpy(dtype=int)
     cells["y_stage_um"] = cells["y_um"] - drift[frame, 0]
     cells["x_stage_um"] = cells["x_um"] - drift[frame, 1]
-    cells, mothers = find_divisions(cells)
+    cells, mothers = find_divisions(join_slivers(cells, params.cells.min_area_um2))
     cells, mothers = _drop_brief(cells, mothers, len(first.cells), params.cells.min_area_um2)
     cells["mother_id"] = cells["cell_id"].map(mothers).astype("Int64")
     cells = with_speeds(cells.sort_values(["cell_id", "frame"], kind="stable"), calibration)

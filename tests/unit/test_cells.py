@@ -96,6 +96,14 @@ def test_deep_neck_parts_what_was_one_cell() -> None:
     assert labels.max() == 2
 
 
+def test_lobe_too_small_for_a_cell_stays_with_its_body() -> None:
+    body, lobe = draw_disc(SHAPE, 140, 110, 60), draw_disc(SHAPE, 140, 184, 20)  # 707 and 79 um2
+    before = np.where(body, 1, np.where(lobe, 2, 0)).astype(np.int32)
+    labels, _ = segment_cells(photograph(body | lobe, 40.0), PARAMS, CALIBRATION, before)
+    assert labels.max() == 1
+    assert iou(labels == 1, body | lobe) > 0.93
+
+
 def test_fiber_and_migrasome_are_not_body() -> None:
     disc = draw_disc(SHAPE, 140, 100, 48)
     image = photograph(disc, 40.0) + 15 * draw_line(SHAPE, (140, 140), (150, 290), 0.8)

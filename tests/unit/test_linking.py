@@ -12,6 +12,7 @@ from migradetect.linking import (
     _linked_by_trackpy,
     candidate_limit,
     find_divisions,
+    join_slivers,
     link_spots,
     merge_sites,
     thin_crowds,
@@ -269,6 +270,44 @@ def test_divisions_of_no_cells_and_input_unchanged() -> None:
     before = cells.copy()
     find_divisions(cells)
     pd.testing.assert_frame_equal(cells, before)
+
+
+# --- slivers at the border
+
+
+def sliver_and_cell(place: float = 50.0, begin: int = 8, end: int = 15, sliver_um2: float = 60.0) -> pd.DataFrame:
+    sliver = [(t, 1, 2.0, 48.0, sliver_um2) for t in range(3)]
+    return cell_rows(*sliver, *[(t, 2, 4.0, place, 300.0) for t in range(begin, end)], border=True)
+
+
+@pytest.mark.parametrize(
+    ("cells", "n"),
+    [
+        (sliver_and_cell(), 1),
+        (sliver_and_cell(place=70.0), 2),  # comes in elsewhere
+        (sliver_and_cell(begin=40, end=45), 2),  # much later
+        (sliver_and_cell(begin=2), 2),  # beside it in one frame
+        (sliver_and_cell(sliver_um2=200.0), 2),  # a cell by itself
+        (sliver_and_cell().assign(touches_border=False), 2),
+    ],
+    ids=["same", "elsewhere", "later", "beside", "cell", "inside"],
+)
+def test_sliver_is_of_the_cell_that_comes_in_at_its_place(cells: pd.DataFrame, n: int) -> None:
+    before = cells.copy()
+    joined = join_slivers(cells, 120.0)
+    pd.testing.assert_frame_equal(cells, before)
+    assert joined["cell_id"].nunique() == n
+    assert joined.drop(columns="cell_id").equals(cells.drop(columns="cell_id"))
+
+
+def test_of_two_cells_the_nearest_in_time_has_the_sliver() -> None:
+    cells = pd.concat([sliver_and_cell(), cell_rows(*[(t, 3, 4.0, 50.0, 300.0) for t in range(5, 7)], border=True)])
+    joined = join_slivers(cells.reset_index(drop=True), 120.0)
+    assert joined.loc[joined["frame"] < 3, "cell_id"].unique().tolist() == [3]
+
+
+def test_no_slivers_of_no_cells() -> None:
+    assert join_slivers(cell_rows(), 120.0).empty
 
 
 # --- many spots

@@ -41,3 +41,14 @@ def test_label_stack_refuses_other_sizes():
     stack = LabelStack((3, 4))
     with pytest.raises(TableError, match=r"\(3, 4\)"):
         stack.append(np.zeros((4, 3), dtype=int))
+
+
+def test_label_plane_is_replaced():
+    stack = LabelStack((2, 3))
+    for value in (1, 2, 3):
+        stack.append(np.full((2, 3), value, np.uint8))
+    stack.replace(1, np.full((2, 3), 70_000))
+    assert len(stack) == 3
+    assert [int(plane.max()) for plane in stack] == [1, 70_000, 3]
+    with pytest.raises(TableError, match="expected shape"):
+        stack.replace(0, np.zeros((3, 3), int))

@@ -106,6 +106,19 @@ def test_cell_that_stands_still_has_no_persistence() -> None:
     assert np.isnan(row["n_migrasomes_per_100um_path"])
 
 
+def test_frames_with_a_sliver_at_the_border_are_not_seen() -> None:
+    table = cells({1: [(0.0, 0.0), *ROUND_TRIP]}, frozenset({1}))
+    table.loc[table["frame"] == 0, "area_um2"] = 60.0
+    row = one(summarize_cells(table, fibers([]), tracks([1]), MOVING), 1)
+    plain = one(summarize_cells(cells({1: ROUND_TRIP}), fibers([]), tracks([1]), MOVING), 1)
+    assert row["touches_border"]
+    same = ["n_frames", "observed_min", "path_um", "net_um", "persistence", "mean_speed_um_per_min", "n_migrasomes"]
+    assert row[same].tolist() == plain[same].tolist()
+    # inside the field a small cell is a cell
+    inside = table.assign(touches_border=False)
+    assert one(summarize_cells(inside, fibers([]), tracks([1]), MOVING), 1)["n_frames"] == 4
+
+
 def test_touching_the_border_once_is_enough() -> None:
     table = summarize_cells(
         cells({1: ROUND_TRIP, 2: ROUND_TRIP}, frozenset({2})), empty_table("fibers"), tracks([]), MOVING
