@@ -10,7 +10,7 @@ from migradetect.errors import MigradetectError
 from migradetect_napari._convert import LayerTuple
 from migradetect_napari._open import find_results, movie_entries, movie_layers, result_layers
 
-__all__ = ["get_reader", "read"]
+__all__ = ["get_reader", "open_panels", "read"]
 
 _SUFFIXES = (".tif", ".tiff", ".btf", ".stk", ".nd", ".ome", ".nd2", ".czi", ".lif", ".zarr")
 _RECORDS = ("run.json", "movie.json")
@@ -67,9 +67,26 @@ def _read_results(place: Any, tell: Callable[[str], None], warn: Callable[[str],
         raise NoMoviesError(f"{place.out_dir}: expected complete results, got none; `migradetect status` says why")
     session = ReviewSession.open(place.out_dir, place.movie_id or place.movie_ids[0])
     others = len(place.movie_ids) - 1
-    more = f" The folder has {others} more." if others else ""
-    tell(f"{session.movie_id}: to correct it, open Plugins > migradetect > Review and correct.{more}")
-    layers = result_layers(session, on_error=warn)
+    if others:
+        tell(f"{session.movie_id} is shown; the folder has {others} more")
+    # what is hidden at first is filled by the panels, which there are in a window only
+    layers = result_layers(session, on_error=warn, is_lazy=open_panels())
     for line in session.notes:
         warn(line)
     return layers
+
+
+def open_panels() -> bool:
+    """Show the panels of the review beside the layers, once they are in the window; False without a window."""
+    import napari
+
+    viewer = napari.current_viewer()
+    if viewer is None:
+        return False
+    from qtpy.QtCore import QTimer
+
+    from migradetect_napari._review import show_panels
+
+    # napari adds the layers when the reader has returned
+    QTimer.singleShot(0, lambda: show_panels(viewer))
+    return True
