@@ -155,6 +155,7 @@ def replace_points(layer: Any, data: NDArray[Any], options: dict[str, Any]) -> N
         if len(data):
             layer.size = options["size"]
             layer.border_color = options["border_color"]
+            layer.border_width = options["border_width"]
     layer.refresh()
 
 

@@ -170,7 +170,8 @@ def _rings(sizes_um: pd.Series[Any], colours: NDArray[np.float32], calibration: 
     return {
         "size": calibration.px(sizes_um.fillna(_UNSIZED_UM).to_numpy(dtype=float)),
         "face_color": "transparent",
-        "border_color": colours,
+        # napari can't take no colours at all
+        "border_color": colours if len(colours) else "white",
         "border_width": 0.12,
         "border_width_is_relative": True,
         "canvas_size_limits": (7, 10000),

@@ -20,7 +20,7 @@ from migradetect.io.tiff_rows import page_rows
 __all__ = ["ReaderSource", "TiffSource", "read_plane"]
 
 #: Strips or tiles of at most this part of the rows can be read by themselves to advantage.
-_FEW = 8
+_FEW = 4
 
 
 def _projected(planes: Iterator[NDArray[Any]], projection: Projection | None) -> NDArray[Any]:

@@ -41,7 +41,9 @@ class WindowCache:
     def __init__(self, movie: Movie, most_bytes: int = _MOST_BYTES) -> None:
         self._movie, self._most = movie, most_bytes
         self._lock = threading.Lock()
-        self._kept: OrderedDict[tuple[int, int, int], tuple[_Box, NDArray[np.generic]]] = OrderedDict()
+        # frame and channel, box and pixels, by a running number; and those of each frame and channel
+        self._kept: OrderedDict[int, tuple[tuple[int, int], _Box, NDArray[np.generic]]] = OrderedDict()
+        self._of: dict[tuple[int, int], list[int]] = {}
         self._bytes = 0
         self._serial = 0
         self._by_rows: bool | None = None
@@ -62,9 +64,10 @@ class WindowCache:
             source: Any = self._movie.source
             return np.asarray(source.read_rows(frame, channel, rows.start, rows.stop)[:, columns])
         with self._lock:
-            for key, (box, part) in reversed(self._kept.items()):
-                if key[:2] == (frame, channel) and _holds(box, (rows, columns)):
-                    self._kept.move_to_end(key)
+            for serial in self._of.get((frame, channel), ()):
+                box, part = self._kept[serial][1:]
+                if _holds(box, (rows, columns)):
+                    self._kept.move_to_end(serial)
                     return part[_inside(rows, box[0]), _inside(columns, box[1])]
         box = self._around(rows, columns)
         part = np.array(without_holes(np.asarray(self._movie.source.read(frame, channel)))[box])
@@ -89,10 +92,13 @@ class WindowCache:
     def _keep(self, frame: int, channel: int, box: _Box, part: NDArray[np.generic]) -> None:
         with self._lock:
             self._serial += 1
-            self._kept[frame, channel, self._serial] = box, part
+            self._kept[self._serial] = (frame, channel), box, part
+            self._of.setdefault((frame, channel), []).append(self._serial)
             self._bytes += part.nbytes
             while self._bytes > self._most and self._kept:
-                self._bytes -= self._kept.popitem(last=False)[1][1].nbytes
+                serial, (plane, _, gone) = self._kept.popitem(last=False)
+                self._of[plane].remove(serial)
+                self._bytes -= gone.nbytes
 
 
 def _holds(box: _Box, part: _Box) -> bool:
