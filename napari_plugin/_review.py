@@ -210,6 +210,8 @@ class ReviewWidget(QWidget):
 
     def _show_movie(self, session: ReviewSession | None = None) -> None:
         assert self.movies is not None
+        # what was painted on the movie before is kept before its layers go
+        self.correct.finish_painting()
         if session is None:
             session = self._opened(self.movies)
         if session is None:

@@ -61,7 +61,7 @@ def analysed_movie() -> list[LayerTuple]:
     from migradetect_napari._reader import open_panels
 
     session = _in_background(_analysed)
-    return result_layers(session, is_lazy=open_panels())
+    return result_layers(session, is_lazy=open_panels(session))
 
 
 def _analysed(told: Told) -> ReviewSession:

@@ -165,9 +165,14 @@ class Scene:
         found = (one for one in self.viewer.layers if convert.role_of(one) == role and self._is_mine(one))
         return next(found, None)
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether another movie is shown by now, or none."""
+        return _scenes.get(compat.key_of(self.viewer)) is not self
+
     def close(self) -> None:
         """Leave the viewer as it was before."""
-        if _scenes.get(compat.key_of(self.viewer)) is not self:
+        if self.is_closed:
             return
         del _scenes[compat.key_of(self.viewer)]
         self.viewer.dims.events.current_step.disconnect(self._on_step)

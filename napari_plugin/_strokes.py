@@ -97,6 +97,11 @@ class Strokes:
 
     def _finish(self, layer: Any, frame: int, after: NDArray[Any], n_writes: int, made: Any, error: str | None) -> None:
         self._is_taking = False
+        if self._scene.is_closed:
+            # it is in the log, or lost with its error; the layers are those of another movie
+            if error is not None:
+                self._warn(error)
+            return
         change, is_same = (None, False) if error is not None else made
         if error is None and layer.data.n_writes(frame) != n_writes:
             # painted on meanwhile: the next correction is what differs from this one
