@@ -195,11 +195,18 @@ class _Whose:
     is_automatic: bool
 
     def check(self, results: Path, folders: Mapping[str, Path]) -> None:
-        """Refuse a name that no movie knows."""
-        from migradetect.errors import NoMoviesError
-        from migradetect.review import log_path
+        """Refuse a name that no movie knows, and no name where several people have reviewed."""
+        from migradetect.errors import EditError, NoMoviesError, ParamsError
+        from migradetect.review import choose_reviewer, log_path
 
+        if self.is_automatic:
+            return
         if self.reviewer is None:
+            try:
+                for folder in folders.values():
+                    choose_reviewer(folder)
+            except EditError as error:
+                raise ParamsError(f"{error}, or --automatic") from error
             return
         if not any(log_path(folder, _name(self.reviewer)).is_file() for folder in folders.values()):
             known = ", ".join(name or "-" for name in _known_reviewers(folders.values())) or "nobody"
