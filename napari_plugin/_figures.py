@@ -179,13 +179,14 @@ def draw_counts(figure: Figure, tables: Tables, cell_id: int | None = None) -> N
     cells = [int(one) for one in tables["cell_summary"]["cell_id"]]
     # all cells in one pass: there may be hundreds
     owners = rows["cell_id"].to_numpy(dtype=float, na_value=-1.0)
-    counts = rows.groupby([owners, "frame"]).size()
+    keys: Any = [owners, "frame"]
+    counts: Any = rows.groupby(keys).size()
     known = set(counts.index.get_level_values(0))
 
     def count_of(owner: float) -> NDArray[np.int64]:
         if owner not in known:
             return np.zeros(frames.size, np.int64)
-        return counts.loc[owner].reindex(frames, fill_value=0).to_numpy(dtype=np.int64)
+        return np.asarray(counts.loc[owner].reindex(frames, fill_value=0), np.int64)
 
     for one, colour in zip(cells, id_colours(cells), strict=True):
         is_it = one == cell_id

@@ -123,7 +123,7 @@ def result_layers(
     calibration = session.base.calibration
     mark = mark_of(session, name)
     movie = session.movie
-    layers = []
+    layers: list[convert.LayerTuple] = []
     # where the recording is gone, results alone are shown
     if movie is not None and not set(movie.roles) <= set(without):
         layers += convert.image_layers(movie, mark | {"movie": movie}, on_error)
