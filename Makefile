@@ -21,7 +21,7 @@ UNDER_X := QT_QPA_PLATFORM=xcb LIBGL_ALWAYS_SOFTWARE=1 QT_API=$(QT_API) \
 	xvfb-run --auto-servernum --server-args="-screen 0 1600x1000x24"
 
 .DEFAULT_GOAL := help
-.PHONY: help test test-gui test-pyside lint demo docs clean system-packages
+.PHONY: help test test-gui test-pyside types lint demo docs clean system-packages
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 20
@@ -58,7 +58,7 @@ system-packages:
 test: $(GUI_STAMP) system-packages ## style, types, import rules and tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	$(MAKE) --no-print-directory types
 	$(BIN)/lint-imports
 	$(BIN)/pytest -n $(WORKERS) -m "not slow"
 	$(UNDER_X) $(BIN)/pytest -n $(WORKERS) --dist loadfile tests/napari
@@ -69,10 +69,14 @@ test-gui: $(GUI_STAMP) system-packages ## only the tests of the napari plugin
 test-pyside: system-packages ## the same with PySide6, in an environment of its own
 	$(MAKE) test-gui VENV=.venv-pyside QT_API=pyside6 GUI_EXTRA=test-gui-pyside
 
+types: $(STAMP) ## types only, of the library and the plugin
+	@mkdir -p .mypy_cache/sources && ln -sfn ../../napari_plugin .mypy_cache/sources/migradetect_napari
+	$(BIN)/mypy
+
 lint: $(STAMP) ## style, types and import rules only; mends what can be mended
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
-	$(BIN)/mypy
+	$(MAKE) --no-print-directory types
 	$(BIN)/lint-imports
 
 demo: $(STAMP) ## analyse the sample data and print the table of cells

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +11,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from migradetect.drawing import FrameStyle, draw_frame, output_shape
-from migradetect.errors import CancelledError
-from migradetect.io.video_writing import write_film
+from migradetect.errors import CancelledError, ParamsError
+from migradetect.io import BatchResults, ExportReport, reopen_movie
+from migradetect.io.exports import MovieJob, Target, export_each
+from migradetect.io.video_writing import FILM_SUFFIXES, write_film
 from migradetect.movie import Movie
 
-__all__ = ["export_film"]
+__all__ = ["export_film", "export_films"]
 
 #: Black and white of a channel: percentiles of three frames.
 _BLACK, _WHITE = 1.0, 99.7
@@ -96,6 +98,74 @@ def export_film(
             yield picture
 
     return write_film(path, pictures(), len(chosen), (height, width), frames_per_s)
+
+
+def export_films(
+    results: BatchResults,
+    out: str | Path | None = None,
+    *,
+    movies: Sequence[str] = (),
+    suffix: str = ".mp4",
+    frames_per_s: float = 10.0,
+    progress: Callable[[int, int, str], None] | None = None,
+    cancel: Callable[[], bool] | None = None,
+) -> ExportReport:
+    """Write a film of each movie of an output folder, with what was found in it; see :func:`export_film`.
+
+    Parameters
+    ----------
+    results : BatchResults
+        What ``migradetect.load`` gives: with the corrections of a review where there are some.
+    out : str or Path, optional
+        Folder to write into; default: ``exports/film`` in the folder of the results.
+    movies : sequence of str
+        Names of movies; default: all.
+    suffix : str
+        ``.mp4``, ``.gif`` or ``.tif``.
+    frames_per_s : float
+        Speed.
+    progress : callable, optional
+        Takes frames done and frames in all of a movie, and its name.
+    cancel : callable, optional
+        Whether to stop.
+
+    Returns
+    -------
+    ExportReport
+
+    Raises
+    ------
+    ParamsError
+        If `suffix` or `frames_per_s` can't be used.
+    NoMoviesError
+        If there is no such movie, or none at all.
+    ReadError
+        If the recording of a movie is gone.
+    OutputError
+        If the place can't be written, or holds something else.
+    CancelledError
+        If it was stopped; films that are complete by then stay.
+    """
+    if suffix not in FILM_SUFFIXES:
+        raise ParamsError(f"film: expected one of {', '.join(FILM_SUFFIXES)}, got '{suffix}'")
+    if not (np.isfinite(frames_per_s) and frames_per_s > 0):
+        raise ParamsError(f"film: expected a number of frames per second above 0, got {frames_per_s:g}")
+
+    def write(job: MovieJob, target: Target, about: dict[str, Any]) -> list[Path]:
+        name = job.movie_id
+        movie = reopen_movie(job.results.provenance, results.movie_folders[name], name)
+        path = export_film(
+            movie,
+            target.path(f"{name}{suffix}", about),
+            tables=job.results.tables,
+            labels=job.results.labels,
+            frames_per_s=frames_per_s,
+            progress=None if progress is None else lambda done, total: progress(done, total, name),
+            cancel=cancel,
+        )
+        return [path]
+
+    return export_each(results, "film", write, out, movies=movies, cancel=cancel)
 
 
 def _limits(movie: Movie) -> dict[str, tuple[float, float]]:

@@ -203,7 +203,8 @@ def _nearest_on_dish(scene: Scene, number: int) -> int:
     others = places.drop(index=number, errors="ignore")
     if number not in places.index or others.empty:
         raise NotYet("there is no other migrasome to link to")
-    return int(((others - places.loc[number]) ** 2).sum(axis=1).idxmin())
+    gap = ((others - places.loc[number]) ** 2).sum(axis=1).to_numpy()
+    return int(others.index[int(np.argmin(gap))])
 
 
 def _parent(desk: Desk) -> edits.Edit | None:
@@ -230,7 +231,7 @@ def _chosen(desk: Desk, title: str, column: str, options: Sequence[str]) -> tupl
 
 def _location(desk: Desk) -> edits.Edit | None:
     number, location, is_cancelled = _chosen(desk, "Location", "location", LOCATIONS)
-    return None if is_cancelled else edits.SetLocation(migrasome_id=number, location=location)  # type: ignore[arg-type]
+    return None if is_cancelled else edits.SetLocation(migrasome_id=number, location=location)
 
 
 def _fate(desk: Desk) -> edits.Edit | None:
@@ -239,7 +240,7 @@ def _fate(desk: Desk) -> edits.Edit | None:
         return None
     # a migrasome that is taken up is taken up by the cell under the mouse
     eater = desk.scene.label_at("cells", *desk.scene.cursor_um) if fate == "engulfed" else None
-    return edits.SetFate(migrasome_id=number, fate=fate, engulfed_by_cell_id=eater)  # type: ignore[arg-type]
+    return edits.SetFate(migrasome_id=number, fate=fate, engulfed_by_cell_id=eater)
 
 
 def _birth(desk: Desk) -> edits.Edit:

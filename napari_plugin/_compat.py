@@ -19,6 +19,7 @@ __all__ = [
     "canvas_picture",
     "default_keys",
     "key_of",
+    "label_colours",
     "look_at",
     "normal_key",
     "overlays_shown",
@@ -154,6 +155,7 @@ def replace_points(layer: Any, data: NDArray[Any], options: dict[str, Any]) -> N
         if len(data):
             layer.size = options["size"]
             layer.border_color = options["border_color"]
+            layer.border_width = options["border_width"]
     layer.refresh()
 
 
@@ -165,13 +167,20 @@ def replace_tracks(layer: Any, data: NDArray[Any], options: dict[str, Any]) -> N
     layer.graph = options.get("graph", {})
 
 
-def set_label_colours(layer: Any, palette: NDArray[Any]) -> None:
+def label_colours(palette: NDArray[Any]) -> Any:
     """Colour of each label: label n takes row (n - 1) of the palette, which begins again at its end."""
     from napari.utils.colormaps import CyclicLabelColormap
 
     # not a table of colours by label, for which napari compiles code for seconds
     background = np.zeros((1, 4), np.float32)
-    layer.colormap = CyclicLabelColormap(colors=np.concatenate([background, palette]))
+    return CyclicLabelColormap(colors=np.concatenate([background, palette]))
+
+
+def set_label_colours(layer: Any, palette: NDArray[Any]) -> None:
+    """Give a layer these colours, unless it has them: each change is a redraw."""
+    new = label_colours(palette)
+    if not np.array_equal(getattr(layer.colormap, "colors", np.empty(0)), new.colors):
+        layer.colormap = new
 
 
 @contextlib.contextmanager

@@ -20,6 +20,7 @@ from migradetect_napari._lazy import LabelPlanes, PlaneStack
 
 __all__ = [
     "KEY",
+    "PENDING",
     "LayerTuple",
     "candidate_points",
     "cell_tracks",
@@ -28,6 +29,7 @@ __all__ = [
     "label_layer",
     "migrasome_points",
     "migrasome_tracks",
+    "pending_point",
     "preview_layers",
     "role_of",
     "spot_points",
@@ -36,6 +38,8 @@ __all__ = [
 
 #: Key of the metadata of our layers: {"role": ..., "movie_id": ..., "source": ...}.
 KEY = "migradetect"
+#: Role of the mark of a correction that is being measured.
+PENDING = "pending"
 LayerTuple = tuple[Any, dict[str, Any], str]
 
 _COLORMAPS = {"tspan4": "magenta", "wga": "green"}
@@ -166,7 +170,8 @@ def _rings(sizes_um: pd.Series[Any], colours: NDArray[np.float32], calibration: 
     return {
         "size": calibration.px(sizes_um.fillna(_UNSIZED_UM).to_numpy(dtype=float)),
         "face_color": "transparent",
-        "border_color": colours,
+        # napari can't take no colours at all
+        "border_color": colours if len(colours) else "white",
         "border_width": 0.12,
         "border_width_is_relative": True,
         "canvas_size_limits": (7, 10000),
@@ -255,8 +260,8 @@ def candidate_points(
     first, last = (candidates[name].to_numpy(dtype=int) for name in ("frame_first", "frame_last"))
     row = np.repeat(np.arange(len(candidates)), last - first + 1)
     frame = np.concatenate([np.arange(a, b + 1) for a, b in zip(first, last, strict=True)] or [np.empty(0, int)])
-    drift = frames.set_index("frame")[["drift_y_um", "drift_x_um"]]
-    drift = drift.reindex(range(int(frame.max(initial=0)) + 1)).ffill().fillna(0.0).to_numpy()
+    known = frames.set_index("frame")[["drift_y_um", "drift_x_um"]]
+    drift = known.reindex(range(int(frame.max(initial=0)) + 1)).ffill().fillna(0.0).to_numpy()
     spread = candidates.iloc[row].reset_index(drop=True).assign(frame=frame)
     for axis, name in enumerate(("y", "x")):
         # its place in the first frame, and along with the stage from there on
@@ -283,6 +288,16 @@ def spot_points(spots: pd.DataFrame, frame: int, calibration: Calibration, mark:
     options = {"features": features, **_rings(table["diameter_um"], colours, calibration)}
     common = _common(calibration, "preview_spots", mark, "preview: migrasome candidates")
     return _place_px(table, calibration), common | options, "points"
+
+
+def pending_point(
+    frame: int, y_um: float, x_um: float, diameter_um: float | None, calibration: Calibration, mark: Mapping[str, Any]
+) -> LayerTuple:
+    """White ring with a cross where something is being measured, in one frame."""
+    size = pd.Series([diameter_um], dtype=float)
+    rings = _rings(size, np.array([[1.0, 1.0, 1.0, 0.9]], np.float32), calibration) | {"symbol": "cross"}
+    place = np.array([[float(frame), *(float(calibration.px(value)) for value in (y_um, x_um))]])
+    return place, _common(calibration, PENDING, mark, "being measured") | rings, "points"
 
 
 def tracks_table(table: pd.DataFrame, id_column: str, calibration: Calibration) -> NDArray[np.float64]:

@@ -62,6 +62,7 @@ class CorrectBox(QWidget):
         self._task: Task | None = None
         self._made: Any = None
         self._warming: Task | None = None
+        self._painting: tuple[Task, Callable[[Any, str | None], None]] | None = None
         self.busy = QProgressBar()
         self.busy.setVisible(False)
         self.stop_button = QPushButton("Stop")
@@ -116,8 +117,11 @@ class CorrectBox(QWidget):
         if self._warming is not None:
             self._warming.cancel()
             self._warming = None
+        # what was painted on the movie before is kept, too
+        self.finish_painting()
         if scene is not None:
             session = scene.session
+            scene.strokes.background = self.paint_in_background
 
             def warm_up(task: Task) -> None:
                 # the window is drawn first
@@ -142,7 +146,7 @@ class CorrectBox(QWidget):
             self._desk.reason = REASONS[index]
 
     def _ask(self, title: str, options: Sequence[str], current: str | None) -> str | None:
-        start = list(options).index(current) if current in options else 0
+        start = list(options).index(current) if current is not None and current in options else 0
         answer, is_ok = QInputDialog.getItem(self, "migradetect", title, list(options), start, False)
         return str(answer) if is_ok else None
 
@@ -178,9 +182,17 @@ class CorrectBox(QWidget):
         def work(task: Task) -> Any:
             return scene.compute(edit, lambda *step: task.tell(step), task.is_cancelled)
 
-        self._begin(work, scene, command.label.lower(), f"{command.label.lower()}: kept in the log", command)
+        self._begin(work, scene, command.label.lower(), f"{command.label.lower()}: kept in the log", command, edit)
 
-    def _begin(self, work: Any, scene: Scene, doing: str, done: str, command: Command | None = None) -> None:
+    def _begin(
+        self,
+        work: Any,
+        scene: Scene,
+        doing: str,
+        done: str,
+        command: Command | None = None,
+        edit: Edit | None = None,
+    ) -> None:
         self._task, self._made = Task(work), (scene, command, done)
         self.busy.setRange(0, 0)
         self._task.progress.connect(self._on_progress)
@@ -191,6 +203,7 @@ class CorrectBox(QWidget):
             self._finish()
         else:
             self.say(f"{doing}: measuring in all frames ...")
+            scene.mark_pending(edit)
             self.busy.setVisible(True)
             self.stop_button.setVisible(True)
 
@@ -209,6 +222,7 @@ class CorrectBox(QWidget):
             return
         scene, command, done = self._made
         self._task = None
+        scene.mark_pending(None)
         self.busy.setVisible(False)
         self.stop_button.setVisible(False)
         if task.error is not None:
@@ -225,6 +239,25 @@ class CorrectBox(QWidget):
         self.update_buttons()
         if command is not None and command.name in ("accept", "reject") and self.advance.isChecked():
             self.decided.emit()
+
+    def paint_in_background(self, work: Callable[[], Any], finish: Callable[[Any, str | None], None]) -> None:
+        """Make the correction of a stroke of paint while the window lives."""
+        task = Task(lambda task: work())
+        self._painting = task, finish
+        task.ended.connect(self._on_painted)
+        task.start()
+
+    def _on_painted(self) -> None:
+        if self._painting is None or not self._painting[0].wait(1.0):
+            return
+        (task, finish), self._painting = self._painting, None
+        finish(task.result, task.error)
+
+    def finish_painting(self) -> None:
+        """Wait until everything that was painted is in the log."""
+        while self._painting is not None:
+            self._painting[0].wait()
+            self._on_painted()
 
     def undo(self) -> None:
         """Take back the last correction."""

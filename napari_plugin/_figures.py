@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from migradetect.growth import GrowthFit
@@ -176,26 +177,35 @@ def draw_counts(figure: Figure, tables: Tables, cell_id: int | None = None) -> N
         minutes = frames.astype(float)
     axes = _axes(figure, "migrasomes that exist, by parent cell", "time (min)", "number")
     cells = [int(one) for one in tables["cell_summary"]["cell_id"]]
-    owners = rows["cell_id"].astype("Int64")
+    # all cells in one pass: there may be hundreds
+    owners = rows["cell_id"].to_numpy(dtype=float, na_value=-1.0)
+    keys: Any = [owners, "frame"]
+    counts: Any = rows.groupby(keys).size()
+    known = set(counts.index.get_level_values(0))
+
+    def count_of(owner: float) -> NDArray[np.int64]:
+        if owner not in known:
+            return np.zeros(frames.size, np.int64)
+        return np.asarray(counts.loc[owner].reindex(frames, fill_value=0), np.int64)
+
     for one, colour in zip(cells, id_colours(cells), strict=True):
-        count = rows[(owners == one).fillna(False).to_numpy(dtype=bool)].groupby("frame").size()
         is_it = one == cell_id
         axes.step(
             minutes,
-            count.reindex(frames, fill_value=0).to_numpy(),
+            count_of(one),
             where="mid",
             color=colour,
             lw=2.5 if is_it else 1.2,
             label=f"cell {one}",
             alpha=1.0 if is_it or cell_id is None else 0.7,
         )
-    unknown = rows[owners.isna().to_numpy()].groupby("frame").size().reindex(frames, fill_value=0)
+    unknown = count_of(-1.0)
     if unknown.any():
-        axes.step(minutes, unknown.to_numpy(), where="mid", color="#9A9A9A", ls=":", label="parent unknown")
+        axes.step(minutes, unknown, where="mid", color="#9A9A9A", ls=":", label="parent unknown")
     _whole_movie(axes, tables)
     # room for the legend above the curves
     axes.set_ylim(0, max(1.0, axes.get_ylim()[1]) * 1.35)
-    axes.yaxis.get_major_locator().set_params(integer=True)
+    axes.yaxis.set_major_locator(MaxNLocator(nbins="auto", steps=[1, 2, 2.5, 5, 10], integer=True))
     if len(cells) <= 12:
         _legend(axes, loc="upper left", ncols=2)
 
@@ -235,7 +245,7 @@ def _site_bars(tables: Tables, track: pd.Series[Any]) -> list[tuple[str, list[tu
     number = int(track["migrasome_id"])
     frames = tables["frames"].set_index("frame")["time_min"]
     step = float(np.nanmedian(np.diff(_numbers(frames)))) if len(frames) > 1 else 1.0
-    bars = []
+    bars: list[tuple[str, list[tuple[float, float]], Any]] = []
     for one, role in _ancestors(tables, track):
         cells = tables["cells"]
         seen = cells.loc[cells["cell_id"] == one, "frame"]
@@ -308,7 +318,7 @@ def draw_threshold(
     # what scores next to nothing is noise by the hundred, and would flatten the rest
     settled = counts[thresholds >= 0.1]
     axes.set_ylim(0, max(1, int(settled.max(initial=0)) * 1.15, count * 1.15))
-    axes.yaxis.get_major_locator().set_params(integer=True)
+    axes.yaxis.set_major_locator(MaxNLocator(nbins="auto", steps=[1, 2, 2.5, 5, 10], integer=True))
 
 
 def _numbers(column: pd.Series[Any]) -> NDArray[np.float64]:

@@ -230,13 +230,13 @@ def _bounds(field: Any) -> tuple[float, float]:
     low, high = -1e6, 1e6
     for rule in field.metadata:
         if isinstance(rule, annotated_types.Gt):
-            low = float(rule.gt) + 0.001
+            low = float(str(rule.gt)) + 0.001
         elif isinstance(rule, annotated_types.Ge):
-            low = float(rule.ge)
+            low = float(str(rule.ge))
         elif isinstance(rule, annotated_types.Lt):
-            high = float(rule.lt) - 0.001
+            high = float(str(rule.lt)) - 0.001
         elif isinstance(rule, annotated_types.Le):
-            high = float(rule.le)
+            high = float(str(rule.le))
     return low, high
 
 

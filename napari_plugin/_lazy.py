@@ -137,6 +137,9 @@ class LabelPlanes(PlaneStack):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.painted: dict[int, NDArray[Any]] = {}
+        # planes that were painted on, as they were before, and how often that was
+        self._before: dict[int, NDArray[Any]] = {}
+        self._writes: dict[int, int] = {}
         #: Called after each write.
         self.on_write: Callable[[], None] | None = None
 
@@ -145,19 +148,38 @@ class LabelPlanes(PlaneStack):
         painted = self.painted.get(frame)
         return super().plane(frame) if painted is None else painted
 
-    def original(self, frame: int) -> NDArray[Any]:
-        """Plane of one frame without what was painted, shape (Y, X)."""
-        return super().plane(frame)
+    def snapshot(self, frame: int) -> tuple[NDArray[Any], NDArray[Any], int]:
+        """Plane of a frame before it was painted on, a copy as painted, and how often it was written to."""
+        return self._before[frame], self.painted[frame].copy(), self._writes[frame]
 
-    def drop_paint(self, frame: int) -> None:
-        """Take back what was painted on a frame."""
-        self.painted.pop(frame, None)
+    def n_writes(self, frame: int) -> int:
+        """How often a frame was written to since it was last read; 0 where it was not."""
+        return self._writes.get(frame, 0)
+
+    def rebase(self, frame: int, plane: NDArray[Any]) -> None:
+        """What was painted so far counts as it is; only what comes after it is new."""
+        self._before[frame] = plane
+
+    def settle(self, frame: int, plane: NDArray[Any]) -> None:
+        """What was painted on a frame is what a reader would give now."""
+        self._drop(frame)
+        with self._lock:
+            plane.flags.writeable = False
+            self._kept[frame] = plane
+
+    def reread(self, frames: Any) -> None:
+        """Read these frames anew, and keep what was painted on them."""
+        super().forget(frames)
 
     def forget(self, frames: Any = None) -> None:
         """Read these frames anew, without what was painted on them."""
         for frame in list(self.painted) if frames is None else frames:
-            self.painted.pop(int(frame), None)
+            self._drop(int(frame))
         super().forget(frames)
+
+    def _drop(self, frame: int) -> None:
+        for kept in (self.painted, self._before, self._writes):
+            kept.pop(frame, None)
 
     def __getitem__(self, key: Any) -> NDArray[Any]:
         # napari paints on the slice that it is handed
@@ -181,5 +203,7 @@ class LabelPlanes(PlaneStack):
 
     def _paintable(self, frame: int) -> NDArray[Any]:
         if frame not in self.painted:
-            self.painted[frame] = np.array(super().plane(frame))
+            self._before[frame] = super().plane(frame)
+            self.painted[frame] = np.array(self._before[frame])
+        self._writes[frame] = self._writes.get(frame, 0) + 1
         return self.painted[frame]

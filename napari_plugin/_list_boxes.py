@@ -57,8 +57,10 @@ class MigrasomeBox(QWidget):
 
     def filter(self) -> Filter:
         """Which rows are listed."""
-        boxes = (self.cell, self.fate, self.status, self.flag)
-        return Filter(*(box.currentText() or ANY for box in boxes), min_score=self.min_score.value())
+        cell, fate, status, flag = (
+            str(box.currentText() or ANY) for box in (self.cell, self.fate, self.status, self.flag)
+        )
+        return Filter(cell, fate, status, flag, self.min_score.value())
 
     def set_cells(self, cells: list[int]) -> None:
         """Cells that can be chosen."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,14 +21,19 @@ if TYPE_CHECKING:
     from migradetect.review import ReviewSession
 
 __all__ = [
+    "HIDDEN",
     "Place",
     "find_results",
+    "hidden_layer",
     "lock_of",
+    "mark_of",
     "movie_entries",
     "movie_layers",
     "points_of",
     "result_layers",
+    "session_of",
     "shown_candidates",
+    "token_of",
 ]
 
 
@@ -88,6 +93,8 @@ def result_layers(
     colour_by: str = "status",
     candidates: pd.DataFrame | None = None,
     on_error: Callable[[str], None] | None = None,
+    is_lazy: bool = False,
+    without: Collection[str] = (),
 ) -> list[convert.LayerTuple]:
     """All layers of one movie in its reviewed state, bottom first.
 
@@ -103,6 +110,10 @@ def result_layers(
         Candidates that are shown; by default those of :func:`shown_candidates`.
     on_error : callable, optional
         Takes a line for each plane that can't be read.
+    is_lazy : bool
+        Layers that are hidden at first are next to empty; they are filled by a :class:`Scene` once they are shown.
+    without : collection of str
+        Roles that are there already.
 
     Returns
     -------
@@ -110,28 +121,53 @@ def result_layers(
     """
     tables = session.tables
     calibration = session.base.calibration
-    # where the recording is gone, results alone are shown
+    mark = mark_of(session, name)
     movie = session.movie
-    mark = {"movie_id": session.movie_id, "out_dir": str(session.base.folder.parent), "label": name or session.movie_id}
-    layers = [] if movie is None else convert.image_layers(movie, mark | {"movie": movie}, on_error)
+    layers: list[convert.LayerTuple] = []
+    # where the recording is gone, results alone are shown
+    if movie is not None and not set(movie.roles) <= set(without):
+        layers += convert.image_layers(movie, mark | {"movie": movie}, on_error)
     for role in ("cells", "fibers"):
         # read through the session each time, so that a plane is the reviewed one
         reader = _Planes(session, role)
         layers.append(
             convert.label_layer(reader, session.base.n_frames, session.base.shape_yx, calibration, role, mark)
         )
-    layers += [
-        made
-        for made in (
-            convert.cell_tracks(tables["cells"], calibration, mark),
-            convert.migrasome_tracks(tables["migrasomes"], calibration, mark),
-        )
-        if made is not None
-    ]
+    makers: dict[str, Callable[[], convert.LayerTuple | None]] = {
+        "cell_tracks": lambda: convert.cell_tracks(tables["cells"], calibration, mark),
+        "migrasome_tracks": lambda: hidden_layer(session, "migrasome_tracks", mark, candidates, is_lazy=is_lazy),
+        "candidates": lambda: hidden_layer(session, "candidates", mark, candidates, is_lazy=is_lazy),
+        "migrasomes": lambda: points_of(session, mark, colour_by),
+    }
+    layers += [made for role, make in makers.items() if role not in without and (made := make()) is not None]
+    return [layer for layer in layers if layer[1]["metadata"][convert.KEY]["role"] not in without]
+
+
+def mark_of(session: ReviewSession, name: str | None = None) -> dict[str, Any]:
+    """What the layers of a session remember."""
+    return {
+        "movie_id": session.movie_id,
+        "out_dir": str(session.base.folder.parent),
+        "label": name or session.movie_id,
+        "session": token_of(session),
+    }
+
+
+#: Layers that are hidden until the user wants them.
+HIDDEN = ("migrasome_tracks", "candidates")
+
+
+def hidden_layer(
+    session: ReviewSession, role: str, mark: Mapping[str, Any], candidates: pd.DataFrame | None, *, is_lazy: bool
+) -> convert.LayerTuple | None:
+    """One of the layers that are hidden at first; next to empty where `is_lazy`."""
+    tables, calibration = session.tables, session.base.calibration
+    if role == "migrasome_tracks":
+        rows = tables["migrasomes"]
+        # napari refuses a layer without tracks
+        return convert.migrasome_tracks(rows.iloc[:1] if is_lazy else rows, calibration, mark)
     shown = shown_candidates(tables["candidates"]) if candidates is None else candidates
-    layers.append(convert.candidate_points(shown, tables["frames"], calibration, mark))
-    layers.append(points_of(session, mark, colour_by))
-    return layers
+    return convert.candidate_points(shown.iloc[:0] if is_lazy else shown, tables["frames"], calibration, mark)
 
 
 #: How the reason of a candidate begins that a person rejected.
@@ -152,6 +188,21 @@ def points_of(session: ReviewSession, mark: Any, colour_by: str) -> convert.Laye
     fates = dict(zip(ids, tracks["fate"], strict=True))
     table = session.tables["migrasomes"]
     return convert.migrasome_points(table, status, session.base.calibration, mark, colour_by, fates)
+
+
+_sessions: weakref.WeakValueDictionary[str, ReviewSession] = weakref.WeakValueDictionary()
+
+
+def token_of(session: ReviewSession) -> str:
+    """What layers remember of a session: a name, because layers are copied with all that they remember."""
+    token = f"{session.path}#{id(session)}"
+    _sessions[token] = session
+    return token
+
+
+def session_of(mark: Mapping[str, Any]) -> ReviewSession | None:
+    """Session that a layer shows; None where it is gone."""
+    return _sessions.get(str(mark.get("session")))
 
 
 _locks: weakref.WeakKeyDictionary[Any, threading.RLock] = weakref.WeakKeyDictionary()

@@ -72,7 +72,7 @@ class PlotsWidget(QWidget):
             draw_site(site.figure, tables, number)
             if chosen is not None and chosen.kind == "candidate":
                 row = tables["candidates"].set_index("candidate_id").loc[chosen.id]
-                why = "" if pd.isna(row["reason"]) else f": {row['reason']}"
+                why: str = "" if pd.isna(row["reason"]) else f": {row['reason']}"
                 draw_hint(
                     growth.figure, f"candidate {chosen.id}{why}\n(score {row['score']:.2f}); K makes it a migrasome"
                 )

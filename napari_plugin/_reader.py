@@ -4,15 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from migradetect.errors import MigradetectError
-from migradetect_napari._convert import LayerTuple
-from migradetect_napari._open import find_results, movie_entries, movie_layers, result_layers
+from migradetect_napari._convert import KEY, LayerTuple
+from migradetect_napari._open import find_results, movie_entries, movie_layers, result_layers, token_of
 
-__all__ = ["get_reader", "read"]
+if TYPE_CHECKING:
+    from migradetect.review import ReviewSession
+
+__all__ = ["get_reader", "open_panels", "read"]
 
 _SUFFIXES = (".tif", ".tiff", ".btf", ".stk", ".nd", ".ome", ".nd2", ".czi", ".lif", ".zarr")
+#: How often, and after which pause (ms), it is looked for the layers.
+_MOST_TRIES, _PAUSE_MS = 100, 50
 _RECORDS = ("run.json", "movie.json")
 
 
@@ -67,9 +72,36 @@ def _read_results(place: Any, tell: Callable[[str], None], warn: Callable[[str],
         raise NoMoviesError(f"{place.out_dir}: expected complete results, got none; `migradetect status` says why")
     session = ReviewSession.open(place.out_dir, place.movie_id or place.movie_ids[0])
     others = len(place.movie_ids) - 1
-    more = f" The folder has {others} more." if others else ""
-    tell(f"{session.movie_id}: to correct it, open Plugins > migradetect > Review and correct.{more}")
-    layers = result_layers(session, on_error=warn)
+    if others:
+        tell(f"{session.movie_id} is shown; the folder has {others} more")
+    # what is hidden at first is filled by the panels, which there are in a window only
+    layers = result_layers(session, on_error=warn, is_lazy=open_panels(session))
     for line in session.notes:
         warn(line)
     return layers
+
+
+def open_panels(session: ReviewSession) -> bool:
+    """Show the panels of the review once the layers of a session are in the window; False without a window."""
+    import napari
+
+    viewer = napari.current_viewer()
+    if viewer is None:
+        return False
+    _show_later(viewer, token_of(session), _MOST_TRIES)
+    return True
+
+
+def _show_later(viewer: Any, token: str, tries: int) -> None:
+    """Napari adds the layers when the reader has returned, and may draw in between."""
+    from qtpy.QtCore import QTimer
+
+    def show() -> None:
+        if any((layer.metadata.get(KEY) or {}).get("session") == token for layer in viewer.layers):
+            from migradetect_napari._review import show_panels
+
+            show_panels(viewer)
+        elif tries:
+            _show_later(viewer, token, tries - 1)
+
+    QTimer.singleShot(0 if tries == _MOST_TRIES else _PAUSE_MS, show)

@@ -29,12 +29,15 @@ from migradetect_napari._correct import KEYS, CorrectBox
 from migradetect_napari._list_boxes import CandidateBox, MigrasomeBox
 from migradetect_napari._lists import candidate_list, migrasome_list, next_unreviewed
 from migradetect_napari._movies import MovieList
+from migradetect_napari._open import session_of, token_of
 from migradetect_napari._scene import Scene, Selection
 
 if TYPE_CHECKING:
     import napari
 
-__all__ = ["ReviewWidget", "open_review"]
+    from migradetect.review import ReviewSession
+
+__all__ = ["ReviewWidget", "open_review", "show_panels"]
 
 _widgets: weakref.WeakKeyDictionary[Any, ReviewWidget] = weakref.WeakKeyDictionary()
 
@@ -47,6 +50,20 @@ def open_review(
     blind: bool = False,
 ) -> ReviewWidget:
     """Show the results of a folder in the review panel of a viewer; the panel is opened where it is not."""
+    widget = _panel(viewer)
+    widget.open(out_dir, movie_id, reviewer, blind)
+    return widget
+
+
+def show_panels(viewer: napari.Viewer) -> ReviewWidget:
+    """Review the results whose layers were dropped on a viewer; the panel is opened where it is not."""
+    widget = _panel(viewer)
+    widget.take_layers()
+    return widget
+
+
+def _panel(viewer: napari.Viewer) -> ReviewWidget:
+    """The panel of a viewer, opened with the plots where it is not."""
     from migradetect_napari._plots import PlotsWidget
 
     widget = _widgets.get(compat.key_of(viewer))
@@ -54,7 +71,6 @@ def open_review(
         widget = ReviewWidget(viewer)
         viewer.window.add_dock_widget(widget, name="Review and correct", area="right")
         viewer.window.add_dock_widget(PlotsWidget(viewer), name="Growth, counts and lineage", area="bottom")
-    widget.open(out_dir, movie_id, reviewer, blind)
     return widget
 
 
@@ -97,7 +113,7 @@ class ReviewWidget(QWidget):
             # letters are the keys of corrections, and a box with the focus would take them
             box.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self._lay_out()
-        self._find_results()
+        self.take_layers()
 
     def _lay_out(self) -> None:
         top = QHBoxLayout()
@@ -143,13 +159,18 @@ class ReviewWidget(QWidget):
 
     # which movie
 
-    def _find_results(self) -> None:
-        """Take the results that were dropped on the window before this panel was opened."""
-        for layer in self.viewer.layers:
+    def take_layers(self) -> None:
+        """Review the results that were dropped on the window last, if they are not under review already."""
+        mine = None if self.scene is None else token_of(self.scene.session)
+        for layer in reversed(self.viewer.layers):
             mark = layer.metadata.get(convert.KEY) or {}
-            if mark.get("out_dir"):
-                self.open(mark["out_dir"], mark["movie_id"])
+            if mark.get("out_dir") and mark.get("session") != mine:
+                self._open_session(session_of(mark), mark["out_dir"], mark["movie_id"])
                 return
+
+    def _open_session(self, session: ReviewSession | None, out_dir: str, movie_id: str) -> None:
+        """Review what layers show, in the session that they were made of where it is still there."""
+        self.open(out_dir, movie_id, None if session is None else session.reviewer, session=session)
 
     def _browse(self) -> None:
         folder = QFileDialog.getExistingDirectory(self, "Output folder of migradetect run")
@@ -157,9 +178,14 @@ class ReviewWidget(QWidget):
             self.open(folder, None, self.reviewer.text().strip() or None)
 
     def open(
-        self, out_dir: str | Path, movie_id: str | None = None, reviewer: str | None = None, blind: bool = False
+        self,
+        out_dir: str | Path,
+        movie_id: str | None = None,
+        reviewer: str | None = None,
+        blind: bool = False,
+        session: ReviewSession | None = None,
     ) -> None:
-        """Review the results of a folder; what is wrong with it is shown."""
+        """Review the results of a folder, in a session that is open already if one is given; says what is wrong."""
         try:
             self.movies = MovieList.of(out_dir, movie_id, blind, reviewer)
         except MigradetectError as error:
@@ -169,7 +195,7 @@ class ReviewWidget(QWidget):
         self.movie_box.clear()
         self.movie_box.addItems(list(self.movies.names))
         self.movie_box.setCurrentIndex(self.movies.index)
-        self._show_movie()
+        self._show_movie(session)
 
     def _on_movie(self, index: int) -> None:
         if self.movies is not None:
@@ -182,24 +208,14 @@ class ReviewWidget(QWidget):
         if self.movies is not None and name != now:
             self.open(self.movies.out_dir, self.movies.movie_ids[self.movies.index], name, self.movies.is_blind)
 
-    def _show_movie(self) -> None:
+    def _show_movie(self, session: ReviewSession | None = None) -> None:
         assert self.movies is not None
-        dialog = QProgressDialog("Making earlier corrections again", "Cancel", 0, 1, self)
-        dialog.setWindowModality(Qt.WindowModality.WindowModal)
-        dialog.setMinimumDuration(1000)
-
-        def progress(done: int, total: int) -> None:
-            dialog.setMaximum(max(total, 1))
-            dialog.setValue(done)
-
-        try:
-            session = self.movies.open(self.reviewer.text().strip() or None, progress, dialog.wasCanceled)
-        except MigradetectError as error:
-            self.correct.say(str(error), is_error=True)
+        # what was painted on the movie before is kept before its layers go
+        self.correct.finish_painting()
+        if session is None:
+            session = self._opened(self.movies)
+        if session is None:
             return
-        finally:
-            dialog.close()
-            dialog.deleteLater()
         self.scene = Scene(self.viewer, session, self.movies.name, COLOUR_BY[self.colour.currentIndex()])
         self.scene.selected.connect(self._on_selected)
         self.scene.changed.connect(self._on_changed)
@@ -214,6 +230,25 @@ class ReviewWidget(QWidget):
             self.correct.say(session.notes[0], is_error=True)
         else:
             self.correct.say(f"{session.n_edits} corrections so far, in {session.path.name}")
+
+    def _opened(self, movies: MovieList) -> ReviewSession | None:
+        """The movie that is chosen, with progress; None where something is wrong with it, which is said."""
+        dialog = QProgressDialog("Making earlier corrections again", "Cancel", 0, 1, self)
+        dialog.setWindowModality(Qt.WindowModality.WindowModal)
+        dialog.setMinimumDuration(1000)
+
+        def progress(done: int, total: int) -> None:
+            dialog.setMaximum(max(total, 1))
+            dialog.setValue(done)
+
+        try:
+            return movies.open(self.reviewer.text().strip() or None, progress, dialog.wasCanceled)
+        except MigradetectError as error:
+            self.correct.say(str(error), is_error=True)
+            return None
+        finally:
+            dialog.close()
+            dialog.deleteLater()
 
     # lists
 

@@ -11,11 +11,19 @@ import numpy as np
 import pandas as pd
 from psygnal import Signal
 
-from migradetect.errors import MigradetectError
 from migradetect_napari import _compat as compat
 from migradetect_napari import _convert as convert
 from migradetect_napari._colours import PALETTE
-from migradetect_napari._open import lock_of, points_of, result_layers, shown_candidates
+from migradetect_napari._open import (
+    HIDDEN,
+    hidden_layer,
+    lock_of,
+    points_of,
+    result_layers,
+    shown_candidates,
+    token_of,
+)
+from migradetect_napari._strokes import Strokes
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
@@ -30,6 +38,12 @@ _REACH_UM = 0.8
 #: Field of view around what is selected, um: wide enough to see its fiber and its cell.
 _FIELD_UM = 40.0
 
+
+#: Layers in which something is selected by a click, and what it is.
+_KINDS: tuple[tuple[str, Literal["migrasome", "candidate"]], ...] = (
+    ("migrasomes", "migrasome"),
+    ("candidates", "candidate"),
+)
 
 _scenes: weakref.WeakKeyDictionary[Any, Scene] = weakref.WeakKeyDictionary()
 
@@ -77,7 +91,9 @@ class Scene:
         self.colour_by = colour_by
         self.min_candidate_score = 0.05
         self._is_showing = False
-        self._is_stroke = False
+        self.strokes = Strokes(self, _warn)
+        # hidden layers that show an earlier state, or nothing yet
+        self._stale: set[str] = set()
         self._add_layers()
         viewer.mouse_drag_callbacks.append(self._on_click)
         viewer.dims.events.current_step.connect(self._on_step)
@@ -88,25 +104,31 @@ class Scene:
     # layers
 
     def _add_layers(self) -> None:
-        mine = {convert.role_of(layer): layer for layer in self.viewer.layers if self._is_mine(layer)}
+        kept = self._keep_layers()
         for data, options, kind in result_layers(
-            self.session, name=self.name, colour_by=self.colour_by, candidates=self.candidates, on_error=_warn
+            self.session,
+            name=self.name,
+            colour_by=self.colour_by,
+            candidates=self.candidates,
+            on_error=_warn,
+            is_lazy=True,
+            without=kept,
         ):
-            role = options["metadata"][convert.KEY]["role"]
-            if role in mine and role not in ("cells", "fibers", "migrasomes", "candidates"):
-                continue
-            if role in mine:
-                # they show another session, such as that of another reviewer
-                self.viewer.layers.remove(mine[role])
+            if kind == "labels":
+                options = options | {"colormap": compat.label_colours(PALETTE)}
             getattr(self.viewer, {"image": "add_image", "labels": "add_labels"}.get(kind, f"add_{kind}"))(
                 data, **options
             )
+        for role in HIDDEN:
+            layer = self.layer(role)
+            if layer is not None:
+                self._stale.add(role)
+                layer.events.visible.connect(self._fill_shown)
+        self._fill_shown()
         cells, fibers = self.layer("cells"), self.layer("fibers")
         if cells is not None:
             cells.contour = 2 if convert.is_outlined(cells) else 0
-            # first, so that it is known of a stroke before anything is painted
-            cells.mouse_drag_callbacks.insert(0, self._on_stroke)
-            cells.data.on_write = self._on_write
+            self.strokes.watch(cells)
             compat.set_label_colours(cells, PALETTE)
         if fibers is not None:
             compat.set_label_colours(fibers, PALETTE)
@@ -116,6 +138,21 @@ class Scene:
             self.viewer.layers.selection.active = points
         frame = int(self.session.tables["migrasomes"]["frame"].min()) if len(self.session.tables["migrasomes"]) else 0
         self.go_to_frame(frame)
+
+    def _keep_layers(self) -> set[str]:
+        """Roles of layers that show this session already, as after drag and drop; images serve every session."""
+        kept = set()
+        token = token_of(self.session)
+        movie = self.session.movie
+        for layer in [one for one in self.viewer.layers if self._is_mine(one)]:
+            role, mark = convert.role_of(layer), layer.metadata[convert.KEY]
+            if mark.get("session") == token or (movie is not None and role in movie.roles):
+                layer.metadata = {**layer.metadata, convert.KEY: {**mark, "session": token}}
+                kept.add(str(role))
+            else:
+                # of another session, such as that of another reviewer
+                self.viewer.layers.remove(layer)
+        return kept
 
     def _is_mine(self, layer: Any) -> bool:
         mark = layer.metadata.get(convert.KEY) or {}
@@ -128,9 +165,14 @@ class Scene:
         found = (one for one in self.viewer.layers if convert.role_of(one) == role and self._is_mine(one))
         return next(found, None)
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether another movie is shown by now, or none."""
+        return _scenes.get(compat.key_of(self.viewer)) is not self
+
     def close(self) -> None:
         """Leave the viewer as it was before."""
-        if _scenes.get(compat.key_of(self.viewer)) is not self:
+        if self.is_closed:
             return
         del _scenes[compat.key_of(self.viewer)]
         self.viewer.dims.events.current_step.disconnect(self._on_step)
@@ -251,7 +293,7 @@ class Scene:
 
     def _highlight(self) -> None:
         """Mark what is selected on the canvas."""
-        for role, kind in (("migrasomes", "migrasome"), ("candidates", "candidate")):
+        for role, kind in _KINDS:
             layer = self.layer(role)
             if layer is None or str(layer.mode) not in ("pan_zoom", "PAN_ZOOM"):
                 continue
@@ -265,7 +307,7 @@ class Scene:
     def nearest(self, y_um: float, x_um: float, *, reach_um: float = _REACH_UM) -> Selection | None:
         """Migrasome or shown candidate at a place of this frame; None where there is none."""
         best: tuple[float, Selection] | None = None
-        for role, kind in (("migrasomes", "migrasome"), ("candidates", "candidate")):
+        for role, kind in _KINDS:
             layer = self.layer(role)
             if layer is None or not layer.visible or not len(layer.data):
                 continue
@@ -338,43 +380,88 @@ class Scene:
             self.show(change)
         return change
 
-    def show(self, change: Any) -> None:
-        """Show what a correction changed."""
-        self.refresh(dict.fromkeys(change.planes, change.frames), cells=bool(change.cell_ids))
+    def show(self, change: Any, *, is_drawn: bool = False) -> None:
+        """Show what a correction changed; with `is_drawn`, the outlines of its frames are on the screen already."""
+        planes = change.planes - ({"cells"} if is_drawn else set())
+        self.refresh(
+            dict.fromkeys(planes, change.frames), cells=bool(change.cell_ids), migrasomes=bool(change.migrasome_ids)
+        )
         new = [number for kind, number in change.created if kind == "migrasome"]
         if new and change.kind != "undo":
             self.selection = Selection("migrasome", new[-1])
         self._highlight()
         self.changed.emit(change)
 
-    def refresh(self, planes: Mapping[str, Iterable[int]] | None = None, *, cells: bool = True) -> None:
-        """Show the reviewed state in the layers; `planes` are the frames whose labels are others now, by name."""
-        calibration, tables = self.session.base.calibration, self.session.tables
-        points = self.layer("migrasomes")
-        if points is not None:
-            compat.replace_points(points, *points_of(self.session, points.metadata[convert.KEY], self.colour_by)[:2])
-        shown = self.layer("candidates")
-        if shown is not None:
-            made = convert.candidate_points(self.candidates, tables["frames"], calibration, shown.metadata[convert.KEY])
-            compat.replace_points(shown, *made[:2])
+    def refresh(
+        self,
+        planes: Mapping[str, Iterable[int]] | None = None,
+        *,
+        cells: bool = True,
+        migrasomes: bool = True,
+    ) -> None:
+        """Show the reviewed state in the layers.
+
+        Parameters
+        ----------
+        planes : mapping of str to iterable of int, optional
+            Frames whose labels are others now, by name.
+        cells, migrasomes : bool
+            Whether their rows are others now.
+        """
         for name, frames in (planes or {}).items():
             layer = self.layer(name)
             if layer is not None and name in ("cells", "fibers"):
-                layer.data.forget(frames)
+                layer.data.reread(frames)
                 layer.refresh()
-        self._refresh_tracks("migrasome_tracks", convert.migrasome_tracks, tables["migrasomes"])
+        if migrasomes:
+            points = self.layer("migrasomes")
+            if points is not None:
+                made = points_of(self.session, points.metadata[convert.KEY], self.colour_by)
+                compat.replace_points(points, *made[:2])
+            self._stale.update(role for role in HIDDEN if self.layer(role) is not None)
+            self._fill_shown()
         if cells:
-            self._refresh_tracks("cell_tracks", convert.cell_tracks, tables["cells"])
+            layer = self.layer("cell_tracks")
+            if layer is not None:
+                mark = layer.metadata[convert.KEY]
+                self._replace(
+                    layer, convert.cell_tracks(self.session.tables["cells"], self.session.base.calibration, mark)
+                )
 
-    def _refresh_tracks(self, role: str, make: Any, table: pd.DataFrame) -> None:
-        layer = self.layer(role)
-        if layer is None:
-            return
-        made = make(table, self.session.base.calibration, layer.metadata[convert.KEY])
+    def _fill_shown(self, event: Any = None) -> None:
+        """Fill the layers that were hidden and are shown now."""
+        for role in sorted(self._stale):
+            layer = self.layer(role)
+            if layer is not None and layer.visible:
+                self._stale.discard(role)
+                mark = layer.metadata[convert.KEY]
+                self._replace(layer, hidden_layer(self.session, role, mark, self.candidates, is_lazy=False))
+
+    def _replace(self, layer: Any, made: convert.LayerTuple | None) -> None:
         if made is None:
             self.viewer.layers.remove(layer)
+        elif made[2] == "points":
+            compat.replace_points(layer, *made[:2])
         else:
             compat.replace_tracks(layer, *made[:2])
+
+    def mark_pending(self, edit: Edit | None) -> None:
+        """Mark the place of a correction that is being measured, and is not in the log yet; None takes the mark away.
+
+        Corrections without a place of their own have no mark.
+        """
+        earlier = next((one for one in self.viewer.layers if convert.role_of(one) == convert.PENDING), None)
+        y, x = (getattr(edit, name, None) for name in ("y_um", "x_um"))
+        active = self.viewer.layers.selection.active
+        if earlier is not None:
+            self.viewer.layers.remove(earlier)
+        if y is not None and x is not None:
+            mark = {"movie_id": self.session.movie_id}
+            diameter = getattr(edit, "diameter_um", None)
+            data, options, _ = convert.pending_point(self.frame, y, x, diameter, self.session.base.calibration, mark)
+            self.viewer.add_points(data, **options)
+        if active is not None and active in self.viewer.layers:
+            self.viewer.layers.selection.active = active
 
     def set_colour_by(self, column: str) -> None:
         """Colour migrasomes by status, id, cell, score, location or fate."""
@@ -387,37 +474,6 @@ class Scene:
         self.min_candidate_score = score
         self.refresh(cells=False)
         self.changed.emit(None)
-
-    def _on_stroke(self, layer: Any, event: Any) -> Iterator[None]:
-        """A stroke of the brush is one correction, however often the mouse moves."""
-        self._is_stroke = True
-        yield
-        while event.type == "mouse_move":
-            yield
-        self._is_stroke = False
-        self._take_paint()
-
-    def _on_write(self) -> None:
-        # outside of strokes: fill, polygon, and napari's own undo of paint
-        if not self._is_stroke:
-            self._take_paint()
-
-    def _take_paint(self) -> None:
-        """What was painted on the outlines of cells becomes a correction."""
-        from migradetect.review.edits import PaintCells
-
-        layer = self.layer("cells")
-        for frame in [] if layer is None else sorted(layer.data.painted):
-            edit = PaintCells.between(frame, layer.data.original(frame), layer.data.painted[frame])
-            try:
-                if edit is not None:
-                    self.do(edit)
-            except MigradetectError as error:
-                _warn(str(error))
-            finally:
-                # what was not taken must not look as if it were
-                layer.data.forget([frame])
-                layer.refresh()
 
 
 def _warn(text: str) -> None:

@@ -6,11 +6,12 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QEventLoop, QObject, Qt, Signal
+from qtpy.QtWidgets import QApplication, QProgressDialog
 
-from migradetect.errors import MigradetectError, printable
+from migradetect.errors import CancelledError, MigradetectError, printable
 
-__all__ = ["Task", "run_movies"]
+__all__ = ["Task", "run_movies", "work_with_dialog"]
 
 
 #: Kept until their threads have ended, even if nobody else waits for them.
@@ -93,6 +94,76 @@ class Task(QObject):
         elif not self.is_cancelled():
             self._emit(self.done, self.result)
         self._emit(self.ended)
+
+
+class _Waiting(QObject):
+    """Shows how far a task is, and keeps the window alive until it has ended."""
+
+    def __init__(self, title: str, task: Task) -> None:
+        super().__init__()
+        self._title, self._task = title, task
+        self._loop = QEventLoop()
+        self._dialog = QProgressDialog(title, "Cancel", 0, 0, QApplication.activeWindow())
+        self._dialog.setWindowModality(Qt.WindowModality.ApplicationModal)
+        # what is there already opens without it
+        self._dialog.setMinimumDuration(400)
+        # it closes when the work has ended, not when a part of it has
+        self._dialog.setAutoClose(False)
+        self._dialog.setAutoReset(False)
+        self._dialog.canceled.connect(self._on_cancel)
+        task.progress.connect(self._on_progress)
+        task.ended.connect(self._loop.quit)
+
+    def _on_progress(self, told: tuple[str, int, int]) -> None:
+        what, done, total = told
+        if not self._task.is_cancelled():
+            self._dialog.setLabelText(f"{self._title}: {what}")
+            self._dialog.setMaximum(total)
+            self._dialog.setValue(done)
+
+    def _on_cancel(self) -> None:
+        self._task.cancel()
+
+    def wait(self) -> None:
+        """Return when the task has ended."""
+        self._task.start()
+        self._loop.exec()
+        self._task.wait()
+        self._dialog.close()
+        self._dialog.deleteLater()
+
+
+def work_with_dialog(title: str, work: Callable[[Callable[[str, int, int], None]], Any]) -> Any:
+    """Work in another thread while a dialog shows how far it is and offers to cancel; returns what it gave.
+
+    Parameters
+    ----------
+    title : str
+        What is being done.
+    work : callable
+        Takes a function to call with what is being done, how much of it is done, and how much there is.
+
+    Raises
+    ------
+    MigradetectError
+        What the work raised.
+    CancelledError
+        If the user stopped it.
+    """
+
+    def run(task: Task) -> Any:
+        def told(what: str, done: int, total: int) -> None:
+            if task.is_cancelled():
+                raise CancelledError(f"{title}: stopped")
+            task.tell((what, done, total))
+
+        return work(told)
+
+    task = Task(run)
+    _Waiting(title, task).wait()
+    if task.error is not None:
+        raise CancelledError(task.error) if task.is_cancelled() else MigradetectError(task.error)
+    return task.result
 
 
 def run_movies(entries: Any, out: Any, params: Any, task: Any, command: str | None = None, workers: int = 1) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,7 +32,7 @@ def command(
         Path | None,
         typer.Argument(
             help="Folder of truths, or of one movie's truth; or a CSV of hand counts (frame, y_um, x_um, and more). "
-            "Not needed with --reviewers.",
+            "Not needed to compare two reviewers.",
             show_default=False,
         ),
     ] = None,
@@ -42,7 +44,16 @@ def command(
         str | None,
         typer.Option(
             metavar="ONE,OTHER",
-            help="With --agreement: two people who reviewed these results; - is the one without a name.",
+            help="With --agreement: two people who reviewed these results; - is the one without a name. "
+            "Not needed where just two did.",
+            show_default=False,
+        ),
+    ] = None,
+    reviewer: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Score the corrections of this person, where several have reviewed; - is the one without a name.",
             show_default=False,
         ),
     ] = None,
@@ -62,9 +73,15 @@ def command(
     from migradetect.evaluate import POOLED, evaluate_many
     from migradetect.evaluate import agreement as agreement_of
 
-    if reviewers is not None:
-        _finish(_agreement_of_reviewers(results, reviewers, agreement and truth is None), out)
+    if reviewers is not None or (agreement and truth is None):
+        if reviewer is not None or automatic:
+            raise ParamsError("--agreement of two reviewers: expected neither --reviewer nor --automatic beside it")
+        if not agreement or truth is not None:
+            raise ParamsError(f"--reviewers: expected --agreement and no truth beside it, got '{reviewers}'")
+        _finish(_agreement_of_reviewers(results, reviewers), out)
         return
+    if reviewer is not None and (automatic or _is_csv(results)):
+        raise ParamsError("--reviewer: expected a folder of results and no --automatic; leave one of them out")
     if truth is None:
         raise ParamsError(
             "expected truth to score against, got none; give its folder, or --agreement --reviewers ONE,OTHER"
@@ -85,11 +102,13 @@ def command(
     missing = [] if len(known) == 1 else sorted(known.keys() - found.keys())
     for name in missing:
         print_note(f"{name}: not scored, because {results} has no results for it")
+    whose = _Whose(reviewer, automatic)
+    whose.check(results, found)
     if agreement:
-        parts = [agreement_of(*_load(*pair, pixel_size_um, automatic)) for pair in pairs]
+        parts = [agreement_of(*_load(*pair, pixel_size_um, whose)) for pair in pairs]
         scores = pd.concat(parts, ignore_index=True)
     else:
-        scores = evaluate_many(_load(*pair, pixel_size_um, automatic) for pair in pairs)
+        scores = evaluate_many(_load(*pair, pixel_size_um, whose) for pair in pairs)
         if len(pairs) == 1:
             scores = scores[scores["movie_id"] != POOLED]
     _finish(scores, out)
@@ -105,21 +124,20 @@ def _finish(scores: pd.DataFrame, out: Path | None) -> None:
         print_line(f"Scores: {out}")
 
 
-def _agreement_of_reviewers(results: Path, names: str, is_asked_right: bool) -> pd.DataFrame:
+def _agreement_of_reviewers(results: Path, names: str | None) -> pd.DataFrame:
     """Agreement of two people on the movies that both have reviewed."""
     import pandas as pd
 
     from migradetect.cli._console import print_note
-    from migradetect.errors import NoMoviesError, ParamsError
+    from migradetect.errors import NoMoviesError
     from migradetect.evaluate import agreement as agreement_of
     from migradetect.io import load
     from migradetect.review import log_path, reviewed
 
-    two = [None if name.strip() in ("", "-") else name.strip() for name in names.split(",")]
-    if not is_asked_right or len(two) != 2 or two[0] == two[1]:
-        raise ParamsError(f"--reviewers: expected two names, --agreement and no truth, got '{names}'")
+    folders = load(results).movie_folders
+    two = _two(results, names, _known_reviewers(folders.values()))
     scores = []
-    for movie_id, folder in load(results).movie_folders.items():
+    for movie_id, folder in folders.items():
         missing = [name or "-" for name in two if not log_path(folder, name).is_file()]
         if missing:
             print_note(f"{movie_id}: not compared, because {' and '.join(missing)} did not review it")
@@ -127,42 +145,110 @@ def _agreement_of_reviewers(results: Path, names: str, is_asked_right: bool) -> 
         one, other = (reviewed(folder, reviewer=name) for name in two)
         scores.append(agreement_of(one, other, _pixel_size(one, other)))
     if not scores:
-        raise NoMoviesError(f"{results}: expected movies that {names.replace(',', ' and ')} both reviewed, got none")
+        both = " and ".join(name or "-" for name in two)
+        raise NoMoviesError(f"{results}: expected movies that {both} both reviewed, got none")
     return pd.concat(scores, ignore_index=True)
+
+
+def _two(results: Path, names: str | None, known: list[str | None]) -> tuple[str | None, str | None]:
+    """The two who are compared: those who are named, or the only two there are."""
+    from migradetect.cli._console import print_note
+    from migradetect.errors import NoMoviesError, ParamsError
+    from migradetect.review import log_path
+
+    listed = ", ".join(name or "-" for name in known) or "nobody"
+    if names is None:
+        if len(known) != 2:
+            raise ParamsError(
+                f"{results}: expected just two reviewers, got {listed}; name two with --reviewers ONE,OTHER, "
+                "or give truth to score against"
+            )
+        print_note(f"agreement of {known[0] or '-'} and {known[1] or '-'}")
+        return known[0], known[1]
+    two = [_name(text) for text in names.split(",")]
+    logs = {log_path(results, name).name for name in known}
+    if len(two) != 2 or log_path(results, two[0]) == log_path(results, two[1]):
+        raise ParamsError(f"--reviewers: expected two names, got '{names}'; those who reviewed: {listed}")
+    for name in two:
+        if log_path(results, name).name not in logs:
+            raise NoMoviesError(f"{results}: expected one of the reviewers {listed}, got '{name or '-'}'")
+    return two[0], two[1]
+
+
+def _name(text: str) -> str | None:
+    """Reviewer that is meant; None is the one without a name."""
+    return None if text.strip() in ("", "-") else text.strip()
+
+
+def _known_reviewers(folders: Iterable[Path]) -> list[str | None]:
+    """Everybody with a log in any of the folders; the one without a name comes first."""
+    from migradetect.review import reviewers
+
+    return sorted({name for folder in folders for name in reviewers(folder)}, key=lambda name: name or "")
+
+
+@dataclass(frozen=True)
+class _Whose:
+    """Which state of the results is scored."""
+
+    reviewer: str | None
+    is_automatic: bool
+
+    def check(self, results: Path, folders: Mapping[str, Path]) -> None:
+        """Refuse a name that no movie knows, and no name where several people have reviewed."""
+        from migradetect.errors import EditError, NoMoviesError, ParamsError
+        from migradetect.review import choose_reviewer, log_path
+
+        if self.is_automatic:
+            return
+        if self.reviewer is None:
+            try:
+                for folder in folders.values():
+                    choose_reviewer(folder)
+            except EditError as error:
+                raise ParamsError(f"{error}, or --automatic") from error
+            return
+        if not any(log_path(folder, _name(self.reviewer)).is_file() for folder in folders.values()):
+            known = ", ".join(name or "-" for name in _known_reviewers(folders.values())) or "nobody"
+            raise NoMoviesError(f"{results}: expected one of the reviewers {known}, got '{self.reviewer}'")
+
+    def load(self, path: Path) -> Results:
+        """Results in their reviewed state, where somebody reviewed them; says so."""
+        from migradetect.cli._console import print_note
+        from migradetect.io import load_results
+        from migradetect.review import log_path, reviewed, reviewers
+
+        if self.is_automatic or not reviewers(path):
+            return load_results(path)
+        if self.reviewer is None:
+            results = reviewed(path)
+        else:
+            name = _name(self.reviewer)
+            if not log_path(path, name).is_file():
+                print_note(f"{path.name}: {self.reviewer} did not review it, so what the analysis found is scored")
+                return load_results(path)
+            results = reviewed(path, reviewer=name)
+        known = results.provenance["review"]
+        print_note(
+            f"{results.movie_id}: the reviewed state is scored, {known['n_edits']} corrections of {known['log']}; "
+            "--automatic scores what the analysis found"
+        )
+        return results
 
 
 def _is_csv(path: Path) -> bool:
     return path.suffix.lower() == ".csv"
 
 
-def _found(path: Path, is_automatic: bool) -> Results:
-    """Results in their reviewed state, where somebody reviewed them; says so."""
-    from migradetect.cli._console import print_note
-    from migradetect.io import load_results
-    from migradetect.review import reviewed, reviewers
-
-    if is_automatic or not reviewers(path):
-        return load_results(path)
-    results = reviewed(path)
-    known = results.provenance["review"]
-    print_note(
-        f"{results.movie_id}: the reviewed state is scored, {known['n_edits']} corrections of {known['log']}; "
-        "--automatic scores what the analysis found"
-    )
-    return results
-
-
 def _load(
-    result_path: Path, truth_path: Path, pixel_size_um: float | None, is_automatic: bool
+    result_path: Path, truth_path: Path, pixel_size_um: float | None, whose: _Whose
 ) -> tuple[Results, Results, float]:
     from migradetect.calibration import Calibration
     from migradetect.io import load_hand_counts, load_results
 
     paths = (result_path, truth_path)
     known = {
-        path: _found(path, is_automatic) if path == result_path else load_results(path)
-        for path in paths
-        if not _is_csv(path)
+        path: whose.load(path) if path == result_path else load_results(path) for path in paths if not _is_csv(path)
     }
     size = _pixel_size(*reversed(known.values())) if known else pixel_size_um
     one = next(iter(known.values()), None)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 NAME = "export"
-EXAMPLE = "Example: [bold]migradetect export results --to geff[/], or [bold]migradetect export results --to xlsx[/]"
+EXAMPLE = "Example: [bold]migradetect export results --to geff[/], or [bold]migradetect export results --to film[/]"
 
 
 class Format(StrEnum):
@@ -22,6 +22,15 @@ class Format(StrEnum):
     CSV = "csv"
     XLSX = "xlsx"
     NAPARI = "napari"
+    FILM = "film"
+
+
+class FilmFormat(StrEnum):
+    """Files that a film can be."""
+
+    MP4 = "mp4"
+    GIF = "gif"
+    TIF = "tif"
 
 
 class OmeZarrVersion(StrEnum):
@@ -40,7 +49,7 @@ def command(
         typer.Option(
             help="geff: tracks as graphs, with labels. ome-zarr: image and labels. imagej: ROIs for ImageJ and Fiji. "
             "trackmate: for TrackMate 7 and 8. csv: semicolons and decimal commas. xlsx: an Excel workbook. "
-            "napari: points, tracks, labels.",
+            "napari: points, tracks, labels. film: the recording with outlines, fibers, rings, scale bar and time.",
             show_default=False,
         ),
     ],
@@ -52,6 +61,10 @@ def command(
         typer.Option("--out", metavar="FOLDER", help="Where to write.", show_default="OUT/exports/FORMAT"),
     ] = None,
     ome_zarr_version: Annotated[OmeZarrVersion, typer.Option(help="For --to ome-zarr.")] = OmeZarrVersion.V04,
+    film_format: Annotated[
+        FilmFormat, typer.Option(help='For --to film; mp4 needs pip install "migradetect\\[gui]" or imageio-ffmpeg.')
+    ] = FilmFormat.MP4,
+    frames_per_s: Annotated[float, typer.Option(help="For --to film: speed.", min=0.1, max=120)] = 10.0,
     reviewer: Annotated[
         str | None, typer.Option(help="Whose corrections, where several have reviewed.", show_default=False)
     ] = None,
@@ -63,6 +76,7 @@ def command(
     from migradetect.cli._progress import count_display
     from migradetect.cli._stop import stop_signals
     from migradetect.errors import CancelledError, ParamsError
+    from migradetect.film import export_films
     from migradetect.io import export_results
     from migradetect.review import load
 
@@ -72,15 +86,13 @@ def command(
         try:
             results = load(out, reviewed=not automatic, reviewer=reviewer)
             with count_display(f"export to {to.value}") as step:
-                report = export_results(
-                    results,
-                    to.value,
-                    folder,
-                    movies=movie or (),
-                    ome_zarr_version=ome_zarr_version.value,
-                    progress=step,
-                    cancel=stop.is_set,
-                )
+                common: dict[str, Any] = {"movies": movie or (), "progress": step, "cancel": stop.is_set}
+                if to is Format.FILM:
+                    options: dict[str, Any] = {"suffix": f".{film_format.value}", "frames_per_s": frames_per_s}
+                    report = export_films(results, folder, **options, **common)
+                else:
+                    version = ome_zarr_version.value
+                    report = export_results(results, to.value, folder, ome_zarr_version=version, **common)
         except CancelledError:
             print_error("interrupted; what is listed in export.json and there is complete")
             raise typer.Exit(stop.exit_code or ExitCode.INTERRUPTED) from None

@@ -19,6 +19,9 @@ from migradetect.io.tiff_rows import page_rows
 
 __all__ = ["ReaderSource", "TiffSource", "read_plane"]
 
+#: Strips or tiles of at most this part of the rows can be read by themselves to advantage.
+_FEW = 4
+
 
 def _projected(planes: Iterator[NDArray[Any]], projection: Projection | None) -> NDArray[Any]:
     plane = next(planes)
@@ -131,6 +134,27 @@ class TiffSource:
         """
         planes = (self._plane(frame, channel, z, (start, stop)) for z in range(self.offsets.shape[2]))
         return _projected(planes, self.projection)
+
+    def has_rows(self, frame: int, channel: int) -> bool:
+        """Whether some rows of this plane can be read without most of the others: it is not one compressed piece.
+
+        Raises
+        ------
+        ReadError
+            If the file changed or is damaged.
+        """
+        files = [int(file) for file in self.file_index[frame, channel]]
+        if all(self.raw[file] for file in files):
+            return True
+        path = Path(self.files[files[0]])
+        try:
+            with tifffile.TiffFile(path, _multifile=False) as tif:
+                tif.filehandle.seek(int(self.offsets[frame, channel, 0]))
+                page = tifffile.TiffPage(tif, 0)
+                rows = int(page.tilelength if page.is_tiled else page.rowsperstrip)
+        except DAMAGE as error:
+            raise ReadError(f"{path}: expected an intact page, got '{error}'; copy the file again") from error
+        return rows * _FEW <= self.shape_yx[0]
 
     def _plane(self, frame: int, channel: int, z: int, rows: tuple[int, int] | None = None) -> NDArray[Any]:
         file = int(self.file_index[frame, channel, z])

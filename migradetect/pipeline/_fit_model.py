@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
+from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from migradetect.filters import estimate_noise
+from migradetect.filters import NoiseModel, estimate_noise
 from migradetect.movie import DETECTION_ROLES, FrameSource, Movie
 from migradetect.params import Params
 from migradetect.pipeline._bowl import empty_level
+from migradetect.pipeline._frames import Cleaner
 from migradetect.pipeline._model import MovieModel
 from migradetect.pipeline._psf import fiber_widths_um, psf_from_widths, usual_psf_um
 from migradetect.pipeline._window import averaged
 from migradetect.profiles import ProfileLibrary
 
-__all__ = ["fit_movie_model"]
+__all__ = ["MovieNoise", "fit_movie_model", "measure_noise"]
 
 #: Relative error of a PSF that needs no better look, and of one that counts as measured.
 _CLEAR_PSF, _MEASURED_PSF = 0.02, 0.15
@@ -27,7 +30,40 @@ _PART_PX = 1024
 _PARTS = ((0.5, 0.5), (0.0, 0.0), (1.0, 1.0), (0.0, 1.0), (1.0, 0.0))
 
 
-def fit_movie_model(movie: Movie, params: Params) -> MovieModel:
+@dataclass(frozen=True)
+class MovieNoise:
+    """Noise of a movie, which no parameter changes; by role."""
+
+    noise: dict[str, NoiseModel]
+    """Gain and read noise."""
+    sigma: dict[str, float]
+    """Noise of an empty pixel, counts."""
+    level: dict[str, float]
+    """Level of an empty pixel, counts."""
+
+
+def measure_noise(movie: Movie) -> MovieNoise:
+    """Noise from a handful of frames spread over the movie."""
+    noise, sigma, level = {}, {}, {}
+    for role in movie.roles:
+        images = [movie.frame(i, role) for i in _indices(movie)]
+        noise[role] = estimate_noise(images)
+        level[role] = float(np.median([empty_level(image) for image in images]))
+        sigma[role] = float(np.sqrt(noise[role].variance(np.full((1, 1), level[role], np.float32))[0, 0]))
+    return MovieNoise(noise, sigma, level)
+
+
+def _indices(movie: Movie) -> list[int]:
+    return sorted({round(i * (movie.n_frames - 1) / 4) for i in range(5)})
+
+
+def fit_movie_model(
+    movie: Movie,
+    params: Params,
+    known: MovieNoise | None = None,
+    cleaner: Cleaner | None = None,
+    executor: Executor | None = None,
+) -> MovieModel:
     """Noise and PSF from a handful of frames spread over the movie.
 
     Parameters
@@ -36,42 +72,61 @@ def fit_movie_model(movie: Movie, params: Params) -> MovieModel:
         Any number of frames.
     params : Params
         `optics` may give the PSF.
+    known : MovieNoise, optional
+        Noise, where it was measured before.
+    cleaner : callable, optional
+        Where clean frames come from; called with parts of the movie too, in the threads of `executor`.
+    executor : concurrent.futures.Executor, optional
+        Threads that look at several frames at a time; the result is the same.
 
     Returns
     -------
     MovieModel
     """
     roles = tuple(role for role in movie.roles if role in DETECTION_ROLES)
-    indices = sorted({round(i * (movie.n_frames - 1) / 4) for i in range(5)})
-    noise, sigma, level = {}, {}, {}
-    for role in movie.roles:
-        images = [movie.frame(i, role) for i in indices]
-        noise[role] = estimate_noise(images)
-        level[role] = float(np.median([empty_level(image) for image in images]))
-        sigma[role] = float(np.sqrt(noise[role].variance(np.full((1, 1), level[role], np.float32))[0, 0]))
+    indices = _indices(movie)
+    found = known or measure_noise(movie)
+    noise, sigma, level = found.noise, found.sigma, found.level
+    look = _Look(params, cleaner, executor)
     pixel = movie.calibration.pixel_size_um
     psf = params.optics.psf_fwhm_um / 2.3548 if params.optics.psf_fwhm_um else usual_psf_um(pixel)
     model = MovieModel(roles, noise, sigma, level, psf, False, ProfileLibrary.build(pixel, psf))
     if not params.optics.psf_fwhm_um:
-        psf, error = _psf_on_fibers(movie, indices, 0, params, model)
+        psf, error = _psf_on_fibers(movie, indices, 0, look, model)
         if error > _CLEAR_PSF and movie.n_frames > 1:
             # fibers too dim to be read in one frame are read in the average of registered ones
-            psf, error = _psf_on_fibers(movie, indices, 2, params, model)
+            psf, error = _psf_on_fibers(movie, indices, 2, look, model)
         model = replace(
             model, psf_sigma_um=psf, is_psf_measured=error < _MEASURED_PSF, library=ProfileLibrary.build(pixel, psf)
         )
     return model
 
 
-def _psf_on_fibers(
-    movie: Movie, indices: list[int], half: int, params: Params, model: MovieModel
-) -> tuple[float, float]:
+@dataclass(frozen=True)
+class _Look:
+    """How frames are looked at."""
+
+    params: Params
+    cleaner: Cleaner | None
+    executor: Executor | None
+
+    def map(self, work: Callable[[int], _Widths], items: Iterable[int]) -> list[_Widths]:
+        """Results in order."""
+        return list(map(work, items) if self.executor is None else self.executor.map(work, items))
+
+
+_Widths = tuple[NDArray[np.float64], NDArray[np.float64]]
+
+
+def _psf_on_fibers(movie: Movie, indices: list[int], half: int, look: _Look, model: MovieModel) -> tuple[float, float]:
     pixel = movie.calibration.pixel_size_um
-    parts = [_part_of(movie, *_PARTS[k % len(_PARTS)]) for k in range(len(indices))]
-    widths = [
-        fiber_widths_um(averaged(part, i, half, params, model)[1], i, pixel)
-        for part, i in zip(parts, indices, strict=True)
-    ]
+
+    def widths_in(k: int) -> _Widths:
+        part = _part_of(movie, *_PARTS[k % len(_PARTS)])
+        image = averaged(part, indices[k], half, look.params, model, look.cleaner)[1]
+        return fiber_widths_um(image, indices[k], pixel)
+
+    widths = look.map(widths_in, range(len(indices)))
     sigma, error = (np.concatenate([pair[k] for pair in widths]) for k in (0, 1))
     return psf_from_widths(sigma, error, pixel)
 

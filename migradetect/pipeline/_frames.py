@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +20,16 @@ from migradetect.pipeline._bowl import above_bowl
 from migradetect.pipeline._model import MovieModel
 from migradetect.registration import anchored_detail, estimate_shift
 
-__all__ = ["FrameData", "FrameSignal", "body_signal", "clean_plane", "outside_bodies", "prepare_frame"]
+__all__ = [
+    "CleanFrame",
+    "Cleaner",
+    "FrameData",
+    "FrameSignal",
+    "clean_frame",
+    "clean_plane",
+    "outside_bodies",
+    "prepare_frame",
+]
 
 Image = NDArray[np.float32]
 Labels = NDArray[np.int32]
@@ -62,8 +72,65 @@ class FrameSignal:
     """1 outside bodies, else 0."""
 
 
+@dataclass(frozen=True)
+class CleanFrame:
+    """What is known of a frame before any parameter takes part; images of shape (Y, X), not to be written to."""
+
+    raw: dict[str, Image]
+    """Counts without hot pixels, by role."""
+    half_variance: dict[str, Image]
+    """Noise variance of them, at half the resolution, by role."""
+    above: dict[str, Image]
+    """Counts above the bowl of the background, by role."""
+    body: Image
+    """Channels of detection above it, each over the noise of an empty pixel, added."""
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes in memory."""
+        images = (*self.raw.values(), *self.half_variance.values(), *self.above.values(), self.body)
+        return sum(image.nbytes for image in images)
+
+
+#: Hands out a clean frame that somebody may have kept.
+Cleaner = Callable[[Movie, int, MovieModel], CleanFrame]
+
+
+def clean_frame(movie: Movie, index: int, model: MovieModel) -> CleanFrame:
+    """Read one frame, and take from it what no parameter changes.
+
+    Parameters
+    ----------
+    movie : Movie
+        Where the planes come from.
+    index : int
+        Frame.
+    model : MovieModel
+        Noise of the movie; the PSF plays no part.
+
+    Returns
+    -------
+    CleanFrame
+    """
+    raw, half_variance, above = {}, {}, {}
+    for role in movie.roles:
+        raw[role], half_variance[role] = clean_plane(movie.frame(index, role), model.noise[role])
+    body = np.zeros(movie.shape_yx, np.float32)
+    for role in movie.roles:
+        above[role] = above_bowl(raw[role], half_variance[role], movie.calibration.px(8.0))
+        if role in model.roles:
+            scale = 1 / (model.empty_sigma[role] * np.sqrt(len(model.roles)))
+            body = np.asarray(cv2.scaleAdd(above[role], scale, body, dst=body), np.float32)
+    return CleanFrame(raw, half_variance, above, body)
+
+
 def prepare_frame(
-    movie: Movie, index: int, params: Params, model: MovieModel, before: FrameData | None
+    movie: Movie,
+    index: int,
+    params: Params,
+    model: MovieModel,
+    before: FrameData | None,
+    cleaner: Cleaner | None = None,
 ) -> tuple[FrameData, FrameSignal]:
     """Read one frame; find bodies, background, noise and the drift against the frame before.
 
@@ -79,19 +146,21 @@ def prepare_frame(
         Noise and PSF of the movie.
     before : FrameData or None
         The frame before, for drift and for parting touching cells.
+    cleaner : callable, optional
+        Where clean frames come from, as of :func:`clean_frame`; its images are left as they are.
 
     Returns
     -------
     FrameData, FrameSignal
     """
     calibration = movie.calibration
-    raw, half_variance = {}, {}
-    for role in movie.roles:
-        raw[role], half_variance[role] = clean_plane(movie.frame(index, role), model.noise[role])
-    above, body = _above_background(movie, model, raw, half_variance)
-    cells, thick = segment_cells(body, params.cells, calibration, None if before is None else before.cells)
-    cell_table = measure_cells(cells, above, calibration)
-    del above, body
+    clean = (cleaner or clean_frame)(movie, index, model)
+    raw, half_variance = clean.raw, clean.half_variance
+    cells, thick = segment_cells(clean.body, params.cells, calibration, None if before is None else before.cells)
+    cell_table = measure_cells(cells, clean.above, calibration)
+    # what nobody keeps is not needed again: no new images
+    is_kept = cleaner is not None
+    del clean
     is_open = outside_bodies(thick, calibration)
     weight = is_open.astype(np.float32)
     signal = np.zeros(movie.shape_yx, np.float32)
@@ -103,8 +172,7 @@ def prepare_frame(
         )
         level[role] = typical(background), float(np.sqrt(typical(half_variance[role], where=halved(weight) == 1)))
         if role in model.roles:
-            # what is read here is not needed again: no new images
-            excess = np.subtract(raw[role], background, out=raw[role])
+            excess = np.subtract(raw[role], background, out=None if is_kept else raw[role])
             excess *= np.float32(1 / model.empty_sigma[role])
             excess *= weight
             signal += excess
@@ -121,44 +189,6 @@ def prepare_frame(
     elif before is not None:
         frame.drift_px = before.drift_px
     return frame, FrameSignal(signal, variance, is_open)
-
-
-def body_signal(movie: Movie, index: int, model: MovieModel) -> tuple[dict[str, Image], Image]:
-    """What bodies of a frame are found and measured in, without finding them.
-
-    Parameters
-    ----------
-    movie, index, model : Movie, int, MovieModel
-        As for :func:`prepare_frame`.
-
-    Returns
-    -------
-    above : dict of str to ndarray, each of shape (Y, X)
-        Counts above background, by role.
-    body : ndarray, shape (Y, X)
-        Sum of the channels, each over its noise.
-    """
-    cleaned = {role: clean_plane(movie.frame(index, role), model.noise[role]) for role in movie.roles}
-    return _above_background(
-        movie,
-        model,
-        {role: raw for role, (raw, _) in cleaned.items()},
-        {role: half_variance for role, (_, half_variance) in cleaned.items()},
-    )
-
-
-def _above_background(
-    movie: Movie, model: MovieModel, raw: dict[str, Image], half_variance: dict[str, Image]
-) -> tuple[dict[str, Image], Image]:
-    """Counts above background by role, and the sum of the channels, each over its noise."""
-    body = np.zeros(movie.shape_yx, np.float32)
-    above = {}
-    for role in movie.roles:
-        above[role] = above_bowl(raw[role], half_variance[role], movie.calibration.px(8.0))
-        if role in model.roles:
-            scale = 1 / (model.empty_sigma[role] * np.sqrt(len(model.roles)))
-            body = np.asarray(cv2.scaleAdd(above[role], scale, body, dst=body), np.float32)
-    return above, body
 
 
 def clean_plane(image: Image, noise: NoiseModel) -> tuple[Image, Image]:

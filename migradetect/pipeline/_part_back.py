@@ -13,7 +13,7 @@ from migradetect.cells import PartBackwards, measure_cells
 from migradetect.fibers import attached_cells
 from migradetect.movie import Movie
 from migradetect.params import Params
-from migradetect.pipeline._frames import body_signal
+from migradetect.pipeline._frames import clean_frame
 from migradetect.pipeline._model import MovieModel
 from migradetect.pipeline._pass1 import Pass1
 
@@ -58,9 +58,9 @@ def part_backwards(movie: Movie, params: Params, model: MovieModel, first: Pass1
 
 def _signal(movie: Movie, frame: int, model: MovieModel, above: dict[str, Image]) -> Image:
     """Signal of a frame; what its cells are measured in is added to `above`."""
-    channels, body = body_signal(movie, frame, model)
-    above.update(channels)
-    return body
+    clean = clean_frame(movie, frame, model)
+    above.update(clean.above)
+    return clean.body
 
 
 def _usual_um2(cells: list[pd.DataFrame]) -> float:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import threading
+from collections import OrderedDict
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -15,8 +19,8 @@ from migradetect.fibers import measure_fibers
 from migradetect.movie import Movie
 from migradetect.params import Params
 from migradetect.pipeline._detect import FrameResult, detect
-from migradetect.pipeline._fit_model import fit_movie_model
-from migradetect.pipeline._frames import FrameData, prepare_frame
+from migradetect.pipeline._fit_model import MovieNoise, fit_movie_model, measure_noise
+from migradetect.pipeline._frames import CleanFrame, FrameData, clean_frame, prepare_frame
 from migradetect.pipeline._model import MovieModel
 from migradetect.pipeline._pass1 import place_spots
 from migradetect.pipeline._pass2 import judge_sites, link_coloured
@@ -25,6 +29,10 @@ from migradetect.spots import SpotImage
 
 __all__ = ["FramePreview", "Previewer", "preview"]
 
+#: Room for clean frames, bytes: seven of 2048 x 2048, 27 of 1024 x 1024, in two channels.
+_MOST_BYTES = 600 * 2**20
+#: More threads than frames in which the PSF is measured are of no use.
+_THREADS = max(1, min(5, os.cpu_count() or 1))
 _SPOT_COLUMNS = ["y_um", "x_um", "diameter_um", "snr", "score"]
 
 
@@ -100,6 +108,8 @@ class Previewer:
 
     def __init__(self, movie: Movie) -> None:
         self.movie = movie
+        self._noise: MovieNoise | None = None
+        self._clean = _CleanFrames()
         self._model: tuple[str, MovieModel] | None = None
         self._averaged: tuple[str, FrameData, SpotImage] | None = None
         self._found: tuple[str, FrameResult, pd.DataFrame] | None = None
@@ -141,19 +151,22 @@ class Previewer:
     def _fit(self, params: Params) -> MovieModel:
         key = _model_key(params)
         if self._model is None or self._model[0] != key:
-            self._model = (key, fit_movie_model(self.movie, params))
+            if self._noise is None:
+                self._noise = measure_noise(self.movie)
+            with ThreadPoolExecutor(_THREADS, thread_name_prefix="migradetect-preview") as threads:
+                self._model = (key, fit_movie_model(self.movie, params, self._noise, self._clean, threads))
         return self._model[1]
 
     def _average(self, params: Params, frame: int, model: MovieModel) -> tuple[FrameData, SpotImage]:
         key = _window_key(params, frame)
         if self._averaged is None or self._averaged[0] != key:
             half = params.preprocess.average_frames
-            self._averaged = (key, *averaged(self.movie, frame, half, params, model))
+            self._averaged = (key, *averaged(self.movie, frame, half, params, model, self._clean))
         return self._averaged[1], self._averaged[2]
 
     def _first_sights(self, params: Params, frame: int, model: MovieModel) -> Iterator[FramePreview]:
         """Bodies first, then what this frame shows without its neighbours, with the noise and PSF of before."""
-        alone, signal = prepare_frame(self.movie, frame, params, model, None)
+        alone, signal = prepare_frame(self.movie, frame, params, model, None, self._clean)
         window = Window(0)
         window.push(alone, signal)
         nothing = pd.DataFrame({name: pd.Series(dtype="float64") for name in _SPOT_COLUMNS})
@@ -183,6 +196,32 @@ class Previewer:
 
     def _images(self, frame: int) -> dict[str, NDArray[np.float32]]:
         return {role: self.movie.frame(frame, role) for role in self.movie.roles}
+
+
+class _CleanFrames:
+    """Clean frames that were made before, as many as there is room for; several threads may ask.
+
+    They are told apart by the part of the field and the frame: noise is the same for all parameters.
+    """
+
+    def __init__(self, most_bytes: int = _MOST_BYTES) -> None:
+        self._most = most_bytes
+        self._kept: OrderedDict[tuple[str, int], CleanFrame] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __call__(self, movie: Movie, index: int, model: MovieModel) -> CleanFrame:
+        # a part of the field is told by its box, the whole field by none
+        key = str(getattr(movie.source, "box", "")), index
+        with self._lock:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+                return self._kept[key]
+        clean = clean_frame(movie, index, model)
+        with self._lock:
+            self._kept[key] = clean
+            while len(self._kept) * clean.nbytes > self._most and len(self._kept) > 1:
+                self._kept.popitem(last=False)
+        return clean
 
 
 def _key(*parts: BaseModel | str) -> str:

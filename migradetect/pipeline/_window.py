@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from migradetect.filters import add_shifted, doubled, trimmed_mean
 from migradetect.movie import Movie
 from migradetect.params import Params
-from migradetect.pipeline._frames import FrameData, FrameSignal, prepare_frame
+from migradetect.pipeline._frames import Cleaner, FrameData, FrameSignal, prepare_frame
 from migradetect.pipeline._model import MovieModel
 from migradetect.spots import SpotImage
 
@@ -80,11 +80,13 @@ class Window:
         return doubled(total, self._is_open.shape[1:])
 
 
-def averaged(movie: Movie, index: int, half: int, params: Params, model: MovieModel) -> tuple[FrameData, SpotImage]:
-    """One frame averaged with `half` registered neighbours on either side."""
+def averaged(
+    movie: Movie, index: int, half: int, params: Params, model: MovieModel, cleaner: Cleaner | None = None
+) -> tuple[FrameData, SpotImage]:
+    """One frame averaged with `half` registered neighbours on either side; `cleaner` as of `prepare_frame`."""
     window = Window(half)
     before = None
     for one in range(max(0, index - half), min(movie.n_frames, index + half + 1)):
-        before, signal = prepare_frame(movie, one, params, model, before)
+        before, signal = prepare_frame(movie, one, params, model, before, cleaner)
         window.push(before, signal)
     return window.average(index)

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from migradetect.assign import ArmReader
 from migradetect.errors import AxesError, MigradetectError, ReadError
 from migradetect.filters import NoiseModel
-from migradetect.frame_quality import fill_gaps
 from migradetect.io import check_same_recording, reopen_movie
 from migradetect.movie import DETECTION_ROLES, Movie
 from migradetect.photometry import Sites, measure_covered, measure_sites, settle_shape
@@ -23,6 +22,7 @@ from migradetect.pipeline.sites import CLEAR_UM, MovieModel, fit_movie_model, ou
 from migradetect.profiles import N_SHAPES, ProfileLibrary
 from migradetect.review._base import Base
 from migradetect.review._watch import Watch, in_threads
+from migradetect.review._windows import WindowCache, without_holes
 
 __all__ = ["Recording"]
 
@@ -58,6 +58,11 @@ class Recording:
             self.problem = f"the images can't be read, so signals of new places are null: {error}"
             return None
         return movie
+
+    @cached_property
+    def _kept_windows(self) -> WindowCache:
+        assert self.movie is not None
+        return WindowCache(self.movie)
 
     @cached_property
     def model(self) -> MovieModel | None:
@@ -168,10 +173,11 @@ class Recording:
         """One picture of the surroundings in all frames, for each role; None where they can't be read."""
         movie = self.movie
         assert movie is not None
+        windows = self._kept_windows
 
         def read(item: tuple[int, _Box | None]) -> list[NDArray[Any] | None]:
             frame, box = item
-            return [None if box is None else _part(movie, frame, channel, *box) for channel in range(len(movie.roles))]
+            return [None if box is None else windows.read(frame, channel, *box) for channel in range(len(movie.roles))]
 
         try:
             if hasattr(movie.source, "read_rows"):
@@ -326,17 +332,4 @@ class _Some:
 
     def read(self, frame: int, channel: int) -> NDArray[Any]:
         """Plane, shape (Y, X)."""
-        return _numbers(self._movie.source.read(self._numbers[frame], channel))
-
-
-def _part(movie: Movie, frame: int, channel: int, rows: slice, columns: slice) -> NDArray[Any]:
-    """A part of a plane, without holes; no more than its rows are read where the source can do that."""
-    source = movie.source
-    if hasattr(source, "read_rows") and not movie.dtype.startswith("float"):
-        return np.asarray(source.read_rows(frame, channel, rows.start, rows.stop)[:, columns])
-    return np.asarray(_numbers(source.read(frame, channel))[rows, columns])
-
-
-def _numbers(plane: NDArray[Any]) -> NDArray[Any]:
-    """Without holes, as the passes saw it."""
-    return fill_gaps(plane.astype(np.float32)) if np.issubdtype(plane.dtype, np.floating) else plane
+        return without_holes(self._movie.source.read(self._numbers[frame], channel))

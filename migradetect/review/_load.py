@@ -12,7 +12,7 @@ from migradetect.errors import EditError
 from migradetect.io import BatchResults
 from migradetect.io import load as load_automatic
 from migradetect.results import Results
-from migradetect.review._log import reviewers
+from migradetect.review._log import log_path, reviewers
 from migradetect.review._reviewed import choose_reviewer, reviewed
 
 __all__ = ["ReviewCounts", "ReviewedResults", "load", "review_counts"]
@@ -106,7 +106,8 @@ def load(folder: str | Path, reviewed: bool = True, reviewer: str | None = None)
     chosen: dict[str, str | None] = {}
     for movie_id, path in folders.items():
         found = reviewers(path)
-        if reviewer is not None and reviewer in found:
+        # a name is known by its log, in which case and spaces do not count
+        if reviewer is not None and log_path(path, reviewer).is_file():
             chosen[movie_id] = reviewer
         elif found and reviewer is None:
             chosen[movie_id] = choose_reviewer(path)

@@ -249,7 +249,7 @@ class ReviewSession:
         """Whether a person has decided anything about it."""
         return self.status(migrasome_id) != "auto"
 
-    def next_id(self, kind: Literal["migrasome", "cell", "fiber"]) -> int:
+    def next_id(self, kind: Literal["migrasome", "cell", "fiber", "candidate"]) -> int:
         """Id that the next new object gets, such as a cell that is painted."""
         return self._state.next_ids[kind]
 

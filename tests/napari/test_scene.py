@@ -148,7 +148,7 @@ def test_a_stroke_of_paint_is_one_correction(scene):
     class Event:
         type = "mouse_press"
 
-    stroke = scene._on_stroke(cells, Event())
+    stroke = scene.strokes.on_stroke(cells, Event())
     next(stroke)
     scene.go_to_frame(3)
     for x in (150, 155, 160):
@@ -166,6 +166,103 @@ def test_a_stroke_of_paint_is_one_correction(scene):
     # napari's own undo is a correction too, so that screen and log never differ
     cells.undo()
     assert cells.data[3][30, 155] == scene.session.labels["cells"][3][30, 155]
+
+
+def test_strokes_are_taken_in_the_background(scene):
+    """A stroke stays on the screen while it is taken; the next one may be painted meanwhile, and is taken after it."""
+    waiting = []
+    scene.strokes.background = lambda work, finish: waiting.append((work, finish))
+
+    def work_off():
+        work, finish = waiting.pop(0)
+        finish(work(), None)
+
+    cells, frame = scene.layer("cells"), scene.frame
+    new = scene.session.next_id("cell")
+    before = cells.data[frame].copy()
+    cells.brush_size = 5
+    cells.paint((frame, 20, 30), new)
+    assert len(waiting) == 1
+    assert scene.session.history == ()
+    assert cells.data[frame][20, 30] == new
+    cells.paint((frame, 60, 30), new)
+    cells.paint((frame, 60, 34), new)
+    assert len(waiting) == 1, "the second stroke waits for the first"
+    work_off()
+    assert [edit.op for edit in scene.session.history] == ["paint_cells"]
+    assert scene.session.labels["cells"][frame][20, 30] == new
+    assert scene.session.labels["cells"][frame][60, 30] == before[60, 30]
+    assert cells.data[frame][60, 30] == new, "what was painted meanwhile is not lost"
+    work_off()
+    assert waiting == []
+    assert len(scene.session.history) == 2
+    assert not cells.data.painted
+    np.testing.assert_array_equal(cells.data[frame], scene.session.labels["cells"][frame])
+    scene.undo()
+    assert cells.data[frame][60, 30] == before[60, 30]
+    assert cells.data[frame][20, 30] == new
+    scene.undo()
+    np.testing.assert_array_equal(cells.data[frame], before)
+
+
+def test_a_stroke_that_can_not_be_kept_is_taken_back(scene, monkeypatch):
+    from migradetect.errors import OutputError
+
+    told = []
+    monkeypatch.setattr(scene.strokes, "_warn", told.append)
+
+    def full(*_):
+        raise OutputError("no room")
+
+    monkeypatch.setattr(scene.session, "do", full)
+    cells, frame = scene.layer("cells"), scene.frame
+    before = cells.data[frame].copy()
+    cells.paint((frame, 20, 30), scene.session.next_id("cell"))
+    assert told == ["no room"]
+    np.testing.assert_array_equal(cells.data[frame], before)
+    assert not scene.strokes.is_busy
+
+
+def test_hidden_layers_are_filled_when_they_are_shown(scene):
+    from migradetect_napari._open import shown_candidates
+
+    candidates, tracks = scene.layer("candidates"), scene.layer("migrasome_tracks")
+    n_candidates = len(shown_candidates(scene.session.tables["candidates"]))
+    assert n_candidates
+    assert len(candidates.data) == 0
+    candidates.visible = True
+    assert candidates.features["candidate_id"].nunique() == n_candidates
+    number = int(scene.session.tables["tracks"]["migrasome_id"].iloc[0])
+    tracks.visible = True
+    assert len(tracks.data) == len(scene.session.tables["migrasomes"])
+    tracks.visible = False
+    scene.do(edits.Reject(migrasome_id=number))
+    # shown: at once; hidden: when it is shown again
+    assert candidates.features["candidate_id"].nunique() == n_candidates + 1
+    assert number in set(tracks.data[:, 0])
+    tracks.visible = True
+    assert number not in set(tracks.data[:, 0])
+
+
+def test_layers_that_were_dropped_are_taken_over(out):
+    from napari.components import ViewerModel
+    from napari.layers import Layer
+
+    from migradetect_napari._open import result_layers, session_of
+    from migradetect_napari._scene import Scene
+
+    session = ReviewSession.open(out, "dish")
+    viewer = ViewerModel()
+    for made in result_layers(session):
+        viewer.add_layer(Layer.create(*made))
+    dropped = list(viewer.layers)
+    assert session_of(dropped[0].metadata["migradetect"]) is session
+    Scene(viewer, session)
+    assert list(viewer.layers) == dropped
+    # a session of another reviewer has layers of its own
+    Scene(viewer, ReviewSession.open(out, "dish", "anna"))
+    assert [role_of(one) for one in viewer.layers] == ROLES
+    assert not [one for one in viewer.layers if one in dropped]
 
 
 def test_other_strokes_are_told_by_their_own_edit(scene):

@@ -202,6 +202,57 @@ def test_keys_work_wherever_the_focus_is(make_napari_viewer, out, qtbot, monkeyp
     assert widget.scene.session.n_edits == 2
 
 
+def test_results_that_are_dropped_come_with_the_panels(make_napari_viewer, out, qtbot):
+    from napari.layers import Layer
+
+    from migradetect_napari._reader import read
+
+    viewer = make_napari_viewer()
+    # as napari does it: the reader first, then the layers
+    for made in read(str(out)):
+        viewer.add_layer(Layer.create(*made))
+    dropped = list(viewer.layers)
+    qtbot.waitUntil(lambda: scene_of(viewer) is not None, timeout=10000)
+    assert list(viewer.layers) == dropped, "the layers are not made twice"
+    panels = viewer.window.dock_widgets
+    assert {"Review and correct", "Growth, counts and lineage"} <= set(panels)
+    widget = panels["Review and correct"]
+    assert len(ids(widget)) == len(scene_of(viewer).session.tables["tracks"])
+    scene_of(viewer).layer("candidates").visible = True
+    assert len(scene_of(viewer).layer("candidates").data)
+
+
+def test_samples_are_made_while_the_window_lives(make_napari_viewer, qtbot, tmp_path, monkeypatch):
+    from qtpy.QtCore import QTimer
+    from qtpy.QtWidgets import QProgressDialog
+
+    from migradetect.errors import CancelledError
+    from migradetect_napari import _samples
+
+    make_napari_viewer()
+    monkeypatch.setattr(_samples, "sample_folder", lambda: tmp_path / "samples")
+    monkeypatch.setattr(_samples, "_SIZE", {"n_frames": 4, "height_px": 96, "width_px": 96})
+    ticks = []
+    timer = QTimer()
+    timer.timeout.connect(lambda: ticks.append(1))
+    timer.start(1)
+    layers = _samples.simulated_movie()
+    assert [kind for _, _, kind in layers] == ["image", "image"]
+    assert len(ticks) > 3, "the window did not live"
+    # stopped by the user: one line, and nothing half-made
+    (tmp_path / "samples" / "simulated.ome.tif").unlink()
+
+    def press_cancel():
+        for widget in QApplication.topLevelWidgets():
+            if isinstance(widget, QProgressDialog):
+                widget.canceled.emit()
+
+    QTimer.singleShot(0, press_cancel)
+    with pytest.raises(CancelledError, match="stopped"):
+        _samples.simulated_movie()
+    assert not (tmp_path / "samples" / "simulated.ome.tif").exists()
+
+
 # tune
 
 
@@ -367,7 +418,19 @@ def test_a_correction_that_takes_long_leaves_the_window_alive(review, monkeypatc
     frame = (scene.frame + 3) % 10
     scene.go_to_frame(frame)  # planes can be looked at meanwhile
     np.testing.assert_array_equal(scene.layer("cells").data[frame], scene.session.base.results.labels["cells"][frame])
+    assert "pending" not in [role_of(layer) for layer in scene.viewer.layers]
     may_go_on.set()
     qtbot.waitUntil(lambda: number not in ids(review), timeout=20000)
     assert [edit.op for edit in scene.session.history] == ["reject"]
     assert not review.correct.busy.isVisible()
+    # where something is added is marked until it is measured and in the log
+    may_go_on.clear()
+    scene.viewer.cursor.position = (scene.viewer.dims.point[0], 5.0, 6.0)
+    press(review, "add")
+    marks = [layer for layer in scene.viewer.layers if role_of(layer) == "pending"]
+    assert len(marks) == 1
+    np.testing.assert_allclose(marks[0].data[0] * marks[0].scale, (scene.viewer.dims.point[0], 5.0, 6.0))
+    assert scene.session.n_edits == 1
+    may_go_on.set()
+    qtbot.waitUntil(lambda: scene.session.n_edits == 2, timeout=20000)
+    qtbot.waitUntil(lambda: "pending" not in [role_of(layer) for layer in scene.viewer.layers], timeout=20000)

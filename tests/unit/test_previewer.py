@@ -64,6 +64,35 @@ def test_only_what_changed_is_done_again(movie, monkeypatch):
     assert "averaged" in done
 
 
+def test_no_plane_is_read_or_cleaned_again_without_need(movie, monkeypatch):
+    """A change of cells, or a step to the next frame, leaves what does not depend on them as it was."""
+    done = []
+    for name in ("clean_frame", "measure_noise"):
+        real = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *a, name=name, real=real: (done.append((name, *a[1:2])), real(*a))[1])
+    kept = Previewer(movie)
+    kept.final(params(), 2)
+    assert ("measure_noise",) in done
+    assert sorted(index for name, *rest in done if name == "clean_frame" for index in rest) == list(range(6))
+    done.clear()
+    # a change of cells measures the PSF again, and outlines bodies again
+    same(kept.final(params(cells__body_fraction=0.4), 2), preview(movie, params(cells__body_fraction=0.4), 2))
+    n_fresh = len(done)
+    assert n_fresh > 0, "the other previewer has nothing kept: test invalid"
+    done.clear()
+    kept.final(params(cells__body_fraction=0.45), 2)
+    kept.final(params(cells__body_fraction=0.45), 3)
+    assert done == []
+
+
+def test_memory_for_clean_frames_is_bounded(movie):
+    kept = module._CleanFrames(most_bytes=1)
+    found = Previewer(movie)
+    found._clean = kept
+    same(found.final(params(), 2), preview(movie, params(), 2))
+    assert len(kept._kept) == 1
+
+
 def test_first_sights_come_before_the_full_answer(movie):
     kept = Previewer(movie)
     assert [one.is_final for one in kept.steps(params(), 2)] == [True]

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
-from migradetect.io.exports._export import FORMATS, ExportReport, export_results
+from migradetect.io.exports._export import FORMATS, ExportReport, export_each, export_results
+from migradetect.io.exports._job import MovieJob
+from migradetect.io.exports._target import Target
 
-__all__ = ["FORMATS", "ExportReport", "export_results"]
+__all__ = ["FORMATS", "ExportReport", "MovieJob", "Target", "export_each", "export_results"]

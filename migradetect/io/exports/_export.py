@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from types import MappingProxyType
@@ -18,7 +19,7 @@ from migradetect.io.exports._target import Target
 from migradetect.io.reopening import reopen_movie
 from migradetect.results import MOVIE_TABLES, Results
 
-__all__ = ["FORMATS", "ExportReport", "export_results"]
+__all__ = ["FORMATS", "ExportReport", "export_each", "export_results"]
 
 #: What can be written, and what for.
 FORMATS: Final = MappingProxyType(
@@ -40,6 +41,8 @@ _WITH_MOVIE = ("ome-zarr", "trackmate")
 OME_ZARR_VERSIONS = ("0.4", "0.5")
 
 Progress = Callable[[int, int, str], None]
+#: From a movie, where to write, and what to say of it in ``export.json`` to the files that were written.
+Writer = Callable[..., list[Path]]
 
 
 @dataclass
@@ -115,24 +118,58 @@ def export_results(
         raise ParamsError(f"--to: expected one of {', '.join(FORMATS)}, got '{to}'{nearest_name(to, FORMATS)}")
     if ome_zarr_version not in OME_ZARR_VERSIONS:
         raise ParamsError(f"--ome-zarr-version: expected 0.4 or 0.5, got '{ome_zarr_version}'")
-    chosen = _chosen(results, movies)
     writer: Any = import_module(f"migradetect.io.exports.{(_WHOLE | _EACH)[to]}")
-    target = Target(Path(out) if out is not None else results.folder / "exports" / to)
+    if to in _EACH:
+        options = {"version": ome_zarr_version} if to == "ome-zarr" else {}
+        write = partial(writer.write, **options)
+        return export_each(results, to, write, out, movies=movies, progress=progress, cancel=cancel)
+    chosen = _chosen(results, movies)
     report = ExportReport()
     step = progress or (lambda done, total, name: None)
-    stop = cancel or (lambda: False)
-    if to in _WHOLE:
-        _export_whole(writer, results, chosen, target, report, step, stop)
-    else:
-        for number, movie_id in enumerate(chosen):
-            step(number, len(chosen), movie_id)
-            job = _job(results, movie_id, to, stop)
-            about = _about(to, job.results, report)
-            options = {"version": ome_zarr_version} if to == "ome-zarr" else {}
-            report.paths += writer.write(job, target, about, **options)
-            report.notes += [f"{movie_id}: {note}" for note in job.notes]
+    _export_whole(writer, results, chosen, _target(results, to, out), report, step, cancel or (lambda: False))
     step(1, 1, "")
     return report
+
+
+def export_each(
+    results: BatchResults,
+    to: str,
+    write: Writer,
+    out: str | Path | None = None,
+    *,
+    movies: Sequence[str] = (),
+    progress: Progress | None = None,
+    cancel: Callable[[], bool] | None = None,
+) -> ExportReport:
+    """Write each movie by itself; all else is as in :func:`export_results`.
+
+    Parameters
+    ----------
+    results, to, out, movies, progress, cancel
+        As in :func:`export_results`.
+    write : callable
+        Takes a :class:`MovieJob`, the :class:`Target` and what the list of the target says of it; gives paths.
+
+    Returns
+    -------
+    ExportReport
+    """
+    chosen = _chosen(results, movies)
+    target = _target(results, to, out)
+    report = ExportReport()
+    step = progress or (lambda done, total, name: None)
+    for number, movie_id in enumerate(chosen):
+        step(number, len(chosen), movie_id)
+        job = _job(results, movie_id, to, cancel or (lambda: False))
+        about = _about(to, job.results, report)
+        report.paths += write(job, target, about)
+        report.notes += [f"{movie_id}: {note}" for note in job.notes]
+    step(1, 1, "")
+    return report
+
+
+def _target(results: BatchResults, to: str, out: str | Path | None) -> Target:
+    return Target(Path(out) if out is not None else results.folder / "exports" / to)
 
 
 def _chosen(results: BatchResults, movies: Sequence[str]) -> tuple[str, ...]:

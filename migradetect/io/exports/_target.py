@@ -72,6 +72,10 @@ class Target:
         with atomic_file(self._claim(name, about)) as file:
             yield file
 
+    def path(self, name: str, about: dict[str, Any]) -> Path:
+        """Where a writer puts a file that takes its name once it is complete."""
+        return self._claim(name, about)
+
     @contextmanager
     def tree(self, name: str, about: dict[str, Any]) -> Iterator[Path]:
         """A folder that takes its name once it is complete; one of an earlier export goes then."""

@@ -25,6 +25,9 @@ from migradetect.review import (
     write_reviewed,
 )
 
+#: Of the movie under review.
+N_FRAMES = 10
+
 
 def renumber(folder, keep=lambda number: True, shift=100, keep_candidates=True):
     """The same results under other ids, as another run would give them; some migrasomes are not found any more."""
@@ -285,6 +288,111 @@ def test_evaluate_scores_the_reviewed_state_and_says_so(out, analysed):
         assert pd.read_csv(out / "scores.csv").set_index("metric")["value"]["n_migrasomes_first"] == expected
 
 
+def test_evaluate_takes_the_reviewer_who_is_named(out, analysed, cli):
+    n = len(ReviewSession.open(out, "dish").tables["tracks"])
+    for name, numbers in (("anna", (1,)), ("ben", (1, 2)), ("Cleo B", ())):
+        session = ReviewSession.open(out, "dish", reviewer=name)
+        for number in numbers:
+            session.do(edits.Reject(migrasome_id=number))
+    session.do(edits.SetLocation(migrasome_id=2, location="tip"))
+
+    def counted(*options):
+        code, shown, err = cli("evaluate", out, analysed, "--agreement", *options, "--out", out / "scores.csv")
+        assert code == 0, err
+        assert "Traceback" not in err
+        return pd.read_csv(out / "scores.csv").set_index("metric")["value"]["n_migrasomes_first"], shown + err
+
+    for name, expected in (("anna", n - 1), ("ben", n - 2), ("cleo b", n)):
+        number, said = counted("--reviewer", name)
+        assert number == expected
+        assert "reviewed state" in said
+    # nobody is named: one line that names those who can be
+    for options, words in (
+        ((), "--reviewer anna"),
+        (("--reviewer", "carl"), "expected one of the reviewers anna, ben, cleo_b, got 'carl'"),
+        (("--reviewer", "anna", "--automatic"), "no --automatic"),
+    ):
+        code, _, err = cli("evaluate", out, analysed, *options)
+        assert code in (2, 3)
+        assert words in " ".join(err.split())
+        assert "Traceback" not in err
+    # agreement: the two who are named, or the only two
+    code, _, err = cli("evaluate", out, "--agreement")
+    assert code == 2
+    assert "expected just two reviewers, got anna, ben, cleo_b" in " ".join(err.split())
+    log_path(out / "dish", "Cleo B").unlink()
+    code, shown, err = cli("evaluate", out, "--agreement", "--out", out / "two.csv")
+    assert code == 0, err
+    assert "agreement of anna and ben" in " ".join((shown + err).split())
+    scores = pd.read_csv(out / "two.csv").set_index("metric")["value"]
+    assert (scores["n_migrasomes_first"], scores["n_migrasomes_second"]) == (n - 1, n - 2)
+    assert np.isfinite(scores["kappa_detection"])
+
+
+@pytest.fixture
+def cli(monkeypatch, capsys):
+    """The command line in this process: exit code, what was printed, and what was said on stderr."""
+    from migradetect.cli import main
+
+    def run(*words):
+        monkeypatch.setattr("sys.argv", ["migradetect", *map(str, words)])
+        code = 0
+        try:
+            main()
+        except SystemExit as ended:
+            code = ended.code or 0
+        shown = capsys.readouterr()
+        return code, shown.out, shown.err
+
+    return run
+
+
+def test_films_of_an_output_folder(out, tmp_path, cli):
+    from PIL import Image
+
+    session = ReviewSession.open(out, "dish")
+    session.do(edits.Reject(migrasome_id=1))
+    code, shown, err = cli("export", out, "--to", "film", "--film-format", "gif", "--out", tmp_path / "films")
+    assert code == 0, err
+    assert "dish.gif" in shown
+    assert "with the corrections of the review: dish" in " ".join(err.split())
+    with Image.open(tmp_path / "films" / "dish.gif") as film:
+        assert film.n_frames == N_FRAMES
+    assert json.loads((tmp_path / "films" / "export.json").read_text())["files"]["dish.gif"]["state"]["n_edits"] == 1
+    # again: ours is replaced, a file of somebody else is not
+    assert cli("export", out, "--to", "film", "--film-format", "gif", "--out", tmp_path / "films")[0] == 0
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "dish.tif").write_text("mine")
+    code, _, err = cli("export", out, "--to", "film", "--film-format", "tif", "--out", tmp_path / "other")
+    assert code != 0
+    assert "something else" in err
+    assert cli("export", out, "--to", "film", "--frames-per-s", "0")[0] == 2
+    # without the recording there is no film: one line
+    record = json.loads((out / "dish" / "movie.json").read_text())
+    (out / "dish" / "movie.json").write_text(json.dumps(record).replace("dish.ome.tif", "gone.ome.tif"))
+    code, _, err = cli("export", out, "--to", "film", "--film-format", "gif", "--out", tmp_path / "none")
+    assert code != 0
+    assert "gone.ome.tif" in err
+    assert "Traceback" not in err
+
+
+def test_a_film_that_is_stopped_leaves_nothing(out, tmp_path):
+    from migradetect.errors import CancelledError, ParamsError
+    from migradetect.film import export_films
+
+    told = []
+
+    def progress(done, total, name):
+        told.append((done, total, name))
+
+    with pytest.raises(CancelledError):
+        export_films(md.load(out), tmp_path / "x", suffix=".gif", progress=progress, cancel=lambda: len(told) >= 2)
+    assert told == [(1, N_FRAMES, "dish"), (2, N_FRAMES, "dish")]
+    assert [path.name for path in (tmp_path / "x").iterdir()] == ["export.json"]
+    with pytest.raises(ParamsError, match=r"expected one of .mp4"):
+        export_films(md.load(out), tmp_path / "x", suffix=".avi")
+
+
 def test_command_line(out):
     anna = ReviewSession.open(out, "dish", reviewer="anna")
     ben = ReviewSession.open(out, "dish", reviewer="ben")
@@ -300,7 +408,8 @@ def test_command_line(out):
     for names in ("anna", "anna,anna"):
         ended = command("evaluate", out, "--agreement", "--reviewers", names)
         assert (ended.returncode, "expected two names" in ended.stderr) == (2, True)
-    assert command("evaluate", out, "--agreement", "--reviewers", "anna,carl").returncode == 3
+    ended = command("evaluate", out, "--agreement", "--reviewers", "anna,carl")
+    assert (ended.returncode, "anna, ben" in ended.stderr, "'carl'" in ended.stderr) == (3, True, True)
     assert "expected truth" in command("evaluate", out).stderr
     ended = command("review", out, "--write", "--reviewer", "anna")
     assert ended.returncode == 0, ended.stderr
