@@ -172,7 +172,9 @@ def test_a_scheduler_that_goes_is_told(cluster, tmp_path):
             entries, tmp_path / "out", PARAMS, executor=executor, analyze=batch_fakes.analyze, progress=end_it
         )
     assert summary.outcomes[0].status == "failed"
-    assert "cluster" in summary.outcomes[0].error
+    # the worker goes with its scheduler, and on a busy machine that may be noticed first
+    error = summary.outcomes[0].error
+    assert "cluster" in error or "worker process died" in error
 
 
 DRIVER = """

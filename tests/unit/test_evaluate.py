@@ -491,7 +491,7 @@ def test_roles_can_be_exchanged(seed: int) -> None:
     scores, swapped = (scores_as_dict(evaluate(a, b, PIXEL)) for a, b in (sides, sides[::-1]))
     assert scores["precision"] == pytest.approx(swapped["recall"])
     for name in ("f1", "position_error", "hota", "hota_mean", "assa", "track_f1"):
-        assert scores[name] == pytest.approx(swapped[name])
+        assert scores[name] == pytest.approx(swapped[name], nan_ok=True)  # nan: nothing matched
 
 
 @settings(max_examples=8, deadline=None)
