@@ -94,10 +94,14 @@ def test_paint_stays_apart_from_what_was_read():
     assert planes[3][0, :2].tolist() == [7, 7]
     assert (planes[4][0, 0], planes[4][1, 1]) == (5, 6)
     np.testing.assert_array_equal(source, DATA)
-    np.testing.assert_array_equal(planes.original(2), DATA[2])
+    before, painted, n_writes = planes.snapshot(2)
+    np.testing.assert_array_equal(before, DATA[2])
+    np.testing.assert_array_equal(painted, planes[2])
+    assert n_writes == planes.n_writes(2) == 1
     assert sorted(planes.painted) == [2, 3, 4]
     assert len(writes) == 3
-    planes.drop_paint(2)
+    planes.forget([2])
+    assert sorted(planes.painted) == [3, 4]
     np.testing.assert_array_equal(planes[2], DATA[2])
     planes.forget()
     np.testing.assert_array_equal(planes[3], DATA[3])
