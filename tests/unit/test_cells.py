@@ -226,6 +226,20 @@ def test_dim_cell_beside_a_five_times_brighter_one() -> None:
     assert iou(labels == labels[140, 205], dim) > 0.97
 
 
+def test_large_body_with_a_soft_edge_is_found() -> None:
+    # it thins out over 12 um: a wide lamella, or a body slightly out of focus
+    mask = draw_disc((400, 400), 200, 200, 20.0 / PIXEL_UM)
+    away = ndi.distance_transform_edt(mask) * PIXEL_UM
+    noise = np.random.default_rng(3).standard_normal(mask.shape)
+    image = (6.0 * np.clip(away / 12.0, 0, 1) + noise).astype(np.float32)
+    labels, _ = segment_cells(image, PARAMS, CALIBRATION)
+    assert labels.max() == 1
+    assert iou(labels > 0, mask) > 0.6
+    # with the edge that smaller ones need it would be taken for haze
+    strict = PARAMS.model_copy(update={"edge_contrast": PARAMS.edge_contrast / 0.8})
+    assert segment_cells(image, strict, CALIBRATION)[0].max() == 0
+
+
 def test_clump_of_beads_and_haze_are_no_bodies() -> None:
     image = photograph(draw_disc(SHAPE, 140, 70, 56), 40.0)
     for y, x in ((60, 230), (68, 236), (60, 244), (76, 230)):
