@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from migradetect.calibration import Calibration
 from migradetect.errors import OutputError, TableError
 from migradetect.tables import TABLES, empty_table, validate_table
 
@@ -125,6 +126,12 @@ class Results:
             if name not in self.tables:
                 self.tables[name] = empty_table(name)
             validate_table(name, self.tables[name])
+
+    @property
+    def calibration(self) -> Calibration:
+        """Pixel size and frame interval that the analysis took."""
+        known = self.provenance["calibration"]
+        return Calibration(float(known["pixel_size_um"]), known.get("frame_interval_s"))
 
     def annotate(self, columns: Mapping[str, str | float | None]) -> None:
         """Add columns with one value for the whole movie, after those of each table.

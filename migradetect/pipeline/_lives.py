@@ -25,6 +25,8 @@ Flags = NDArray[np.bool_]
 _LEAST_FOUND = 0.5
 #: A cell takes up what it runs into within minutes of contact; five times that is no longer this.
 _UPTAKE_MIN = 25.0
+#: Largest error of a diameter that counts, over the diameter.
+_MOST_ERROR = 0.6
 #: Frames after birth in which fibers tell the location.
 _AFTER_BIRTH = 10
 
@@ -75,6 +77,12 @@ class Seen:
             is_sharp=~is_blurred,
         )
 
+    def is_sized(self, min_snr: float) -> Flags:
+        """Where a diameter can be trusted: bright, sized with some certainty, and in focus; shape (N, T)."""
+        with np.errstate(invalid="ignore"):
+            is_certain = self.diameter_err_um < _MOST_ERROR * self.diameter_um
+            return np.asarray((self.snr > min_snr) & is_certain & self.is_sharp)
+
     @property
     def reach_um(self) -> Array:
         """Radius as measured in the frame; that of a small one where it is not known."""
@@ -121,9 +129,8 @@ def _keep_to_detections(existence: Existence, is_open: Flags, seen: tuple[int, i
 def read_sizes(seen: Seen, lives: list[Existence], time: Array, params: Params) -> tuple[list[GrowthFit], Array, Array]:
     """Growth of each site, and its diameter in each frame with its error."""
     spread = seen.diameter_err_um
+    diameter = np.where(seen.is_sized(params.photometry.min_snr), seen.diameter_um, np.nan)
     with np.errstate(invalid="ignore"):
-        good = (seen.snr > params.photometry.min_snr) & (spread < 0.6 * seen.diameter_um) & seen.is_sharp
-        diameter = np.where(good, seen.diameter_um, np.nan)
         # below the resolution a bead on a line has no diameter of its own: the curve is extrapolated to its start
         clear = (diameter > params.growth.min_diameter_um) & (seen.cell_um > CLEAR_UM)
     sized = np.where(clear, diameter, np.nan)

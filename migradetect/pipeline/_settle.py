@@ -24,8 +24,6 @@ Flags = NDArray[np.bool_]
 _FULL_GROWN = 0.8
 #: Fewer measurements than this do not overrule the judge.
 _FEWEST_SIZES = 3
-#: Largest relative error of a diameter that counts.
-_MOST_ERROR = 0.6
 
 
 @dataclass(frozen=True)
@@ -105,10 +103,8 @@ def _found_frames(linked: pd.DataFrame, candidates: pd.Index[int], n_frames: int
 
 
 def _full_grown_um(seen: Seen, lives: Sequence[Existence], params: Params) -> NDArray[np.float64]:
-    """Diameter that the larger measurements of each life have; NaN where there are too few."""
-    with np.errstate(invalid="ignore"):
-        good = (seen.snr > params.photometry.min_snr) & (seen.diameter_err_um < _MOST_ERROR * seen.diameter_um)
-        good &= seen.is_sharp & (seen.cell_um > CLEAR_UM)
+    """Diameter that the larger measurements of each life have, um, shape (N,); NaN where there are too few."""
+    good = seen.is_sized(params.photometry.min_snr) & (seen.cell_um > CLEAR_UM)
     out = np.full(len(lives), np.nan)
     for i, life in enumerate(lives):
         span = slice(life.first, life.last + 1)
@@ -128,7 +124,7 @@ def _is_brief(life: Existence, movie: Movie, least_min: float) -> bool:
 
 
 def _renumbered(ordered: pd.DataFrame, keep: Flags) -> pd.DataFrame:
-    """Traces of the sites that stay, numbered from 1 again."""
+    """Traces of the sites that stay, numbered from 1 again; `keep` has shape (N,)."""
     number = ordered["migrasome_id"].to_numpy(np.int64)
     kept = ordered[keep[number - 1]]
     return kept.assign(migrasome_id=np.cumsum(keep)[kept["migrasome_id"].to_numpy(np.int64) - 1])

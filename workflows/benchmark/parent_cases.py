@@ -40,8 +40,7 @@ LATE_FRAMES = 2
 
 def cases_of(results: Results, truth: Results) -> pd.DataFrame:
     """One row per migrasome that was found and has a true parent: case, is_right, is_null."""
-    given = results.provenance["calibration"]
-    calibration = Calibration(given["pixel_size_um"], given["frame_interval_s"])
+    calibration = results.calibration
     frames = np.unique(truth.frames["frame"].to_numpy(int))
     overlap = overlap_cells(results, truth, calibration, frames)
     if overlap is None or truth.migrasomes.empty or results.migrasomes.empty:

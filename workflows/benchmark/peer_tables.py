@@ -333,19 +333,8 @@ def finish(scene: Scene, linked: pd.DataFrame, ending: Ending, name: str) -> Res
         row["x_stage_um"] = row["x_um"] - drift_um[row["frame"], 1]
     cells = table("cells", scene.cell_rows)
     final_tracks = table("tracks", track_table)
-    frames = [
-        {
-            "frame": t,
-            "drift_y_um": drift_um[t, 0],
-            "drift_x_um": drift_um[t, 1],
-            "n_cells": int((cells["frame"] == t).sum()),
-            "n_candidates": int((frame == t).sum()),
-            "qc_flags": "",
-        }
-        for t in range(movie.n_frames)
-    ]
     tables = {
-        "frames": table("frames", frames),
+        "frames": table("frames", _frame_rows(drift_um, cells, frame)),
         "cells": cells,
         "fibers": fibers,
         "migrasomes": table("migrasomes", spots),
@@ -361,6 +350,23 @@ def finish(scene: Scene, linked: pd.DataFrame, ending: Ending, name: str) -> Res
         "channels": list(movie.roles),
     }
     return Results(movie.movie_id, tables, labels, provenance)
+
+
+def _frame_rows(
+    drift_um: NDArray[np.float64], cells: pd.DataFrame, spot_frame: NDArray[np.int64]
+) -> list[dict[str, Any]]:
+    """Rows of ``frames``; `drift_um` has shape (T, 2), `spot_frame` the frame of each spot."""
+    return [
+        {
+            "frame": t,
+            "drift_y_um": drift_um[t, 0],
+            "drift_x_um": drift_um[t, 1],
+            "n_cells": int((cells["frame"] == t).sum()),
+            "n_candidates": int((spot_frame == t).sum()),
+            "qc_flags": "",
+        }
+        for t in range(len(drift_um))
+    ]
 
 
 def _look_up_cells(

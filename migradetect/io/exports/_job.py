@@ -68,8 +68,7 @@ class MovieJob:
     @property
     def calibration(self) -> Calibration:
         """Pixel size and frame interval."""
-        known = self.results.provenance["calibration"]
-        return Calibration(float(known["pixel_size_um"]), known.get("frame_interval_s"))
+        return self.results.calibration
 
     @property
     def interval_s(self) -> float:

@@ -69,9 +69,11 @@ def test_memory_is_bounded():
 
 
 def test_what_is_asked_for_is_given_where_there_is_no_room():
-    windows, _ = counted(room=10)
+    windows, source = counted(room=10)
     ask(windows, 60, 70)
     ask(windows, 60, 70)
+    assert source.n == 12, "nothing was kept"
+    assert windows._bytes <= 10
 
 
 def test_holes_are_filled_as_in_the_analysis():
