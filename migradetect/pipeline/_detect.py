@@ -12,6 +12,7 @@ from migradetect.calibration import Calibration
 from migradetect.fibers import Beads, trace_fibers
 from migradetect.params import Params
 from migradetect.pipeline._model import MovieModel
+from migradetect.pipeline._moving import present_where_changed
 from migradetect.spots import SpotImage, find_spots
 
 __all__ = ["FrameResult", "detect"]
@@ -31,8 +32,10 @@ class FrameResult:
     """Maxima beyond the most that are taken in a frame."""
 
 
-def detect(image: SpotImage, params: Params, calibration: Calibration, model: MovieModel) -> FrameResult:
-    """Candidates and fibers of one averaged frame."""
+def detect(
+    image: SpotImage, params: Params, calibration: Calibration, model: MovieModel, present: SpotImage | None = None
+) -> FrameResult:
+    """Candidates of one averaged frame, and fibers of the frame as it is now, `present`, where it differs."""
     spots = find_spots(image, params.spots, calibration, model.library, model.psf_sigma_um)
     n_cut = spots.attrs.pop("n_cut", 0)
     round_ones = spots[(spots["blob_snr"] > 10) & (spots["roundness"] > 0.5) & (spots["diameter_um"] < 5)]
@@ -41,5 +44,6 @@ def detect(image: SpotImage, params: Params, calibration: Calibration, model: Mo
         round_ones["x_px"].to_numpy(float),
         calibration.px(round_ones["diameter_um"].to_numpy(float) / 2),
     )
-    fibers, ridge = trace_fibers(image.snr, image.weight, beads, params.fibers, calibration, model.psf_sigma_um)
+    lines = image if present is None else present_where_changed(image, present, calibration.px(model.psf_sigma_um))
+    fibers, ridge = trace_fibers(lines.snr, lines.weight, beads, params.fibers, calibration, model.psf_sigma_um)
     return FrameResult(spots, fibers, ridge, n_cut)

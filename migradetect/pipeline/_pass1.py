@@ -84,7 +84,9 @@ def run_pass1(
                 window.push(before, signal)
                 del signal  # the window has a copy
             if index >= half:
-                ordered.do(partial(_look, *window.average(index - half), params, movie.calibration, model))
+                centre = index - half
+                present = window.present(centre) if half else None
+                ordered.do(partial(_look, *window.average(centre), present, params, movie.calibration, model))
     return out
 
 
@@ -99,8 +101,15 @@ class _Seen:
     spots: pd.DataFrame
 
 
-def _look(frame: FrameData, image: SpotImage, params: Params, calibration: Calibration, model: MovieModel) -> _Seen:
-    found = detect(image, params, calibration, model)
+def _look(
+    frame: FrameData,
+    image: SpotImage,
+    present: SpotImage | None,
+    params: Params,
+    calibration: Calibration,
+    model: MovieModel,
+) -> _Seen:
+    found = detect(image, params, calibration, model, present)
     fibers = measure_fibers(found.fibers, found.ridge, frame.cells, calibration)
     return _Seen(frame, image, found, fibers, place_spots(found, frame, fibers, calibration))
 

@@ -111,7 +111,7 @@ class Previewer:
         self._noise: MovieNoise | None = None
         self._clean = _CleanFrames()
         self._model: tuple[str, MovieModel] | None = None
-        self._averaged: tuple[str, FrameData, SpotImage] | None = None
+        self._averaged: tuple[str, FrameData, SpotImage, SpotImage | None] | None = None
         self._found: tuple[str, FrameResult, pd.DataFrame] | None = None
 
     def steps(self, params: Params, frame: int) -> Iterator[FramePreview]:
@@ -138,10 +138,10 @@ class Previewer:
         """The full answer; quick where only parameters of later stages changed."""
         self._check(frame)
         model = self._fit(params)
-        middle, image = self._average(params, frame, model)
+        middle, *images = self._average(params, frame, model)
         key = _key(_window_key(params, frame), params.fibers, params.spots)
         if self._found is None or self._found[0] != key:
-            self._found = (key, *self._detect(params, middle, image, model))
+            self._found = (key, *self._detect(params, middle, model, *images))
         return self._result(params, middle, self._found[1], self._found[2])
 
     def _check(self, frame: int) -> None:
@@ -157,12 +157,14 @@ class Previewer:
                 self._model = (key, fit_movie_model(self.movie, params, self._noise, self._clean, threads))
         return self._model[1]
 
-    def _average(self, params: Params, frame: int, model: MovieModel) -> tuple[FrameData, SpotImage]:
+    def _average(
+        self, params: Params, frame: int, model: MovieModel
+    ) -> tuple[FrameData, SpotImage, SpotImage | None]:
         key = _window_key(params, frame)
         if self._averaged is None or self._averaged[0] != key:
             half = params.preprocess.average_frames
             self._averaged = (key, *averaged(self.movie, frame, half, params, model, self._clean))
-        return self._averaged[1], self._averaged[2]
+        return self._averaged[1:]
 
     def _first_sights(self, params: Params, frame: int, model: MovieModel) -> Iterator[FramePreview]:
         """Bodies first, then what this frame shows without its neighbours, with the noise and PSF of before."""
@@ -172,14 +174,14 @@ class Previewer:
         nothing = pd.DataFrame({name: pd.Series(dtype="float64") for name in _SPOT_COLUMNS})
         yield FramePreview(frame, self._images(frame), alone.cells, np.zeros_like(alone.cells), nothing, is_final=False)
         image = window.average(frame)[1]
-        found, spots = self._detect(params, alone, image, model)
+        found, spots = self._detect(params, alone, model, image)
         yield replace(self._result(params, alone, found, spots), is_final=False)
 
     def _detect(
-        self, params: Params, middle: FrameData, image: SpotImage, model: MovieModel
+        self, params: Params, middle: FrameData, model: MovieModel, image: SpotImage, present: SpotImage | None = None
     ) -> tuple[FrameResult, pd.DataFrame]:
         calibration = self.movie.calibration
-        found = detect(image, params, calibration, model)
+        found = detect(image, params, calibration, model, present)
         fibers = measure_fibers(found.fibers, found.ridge, middle.cells, calibration)
         return found, place_spots(found, middle, fibers, calibration)
 

@@ -66,6 +66,19 @@ class Window:
         )
         return middle, image
 
+    def present(self, centre: int) -> SpotImage:
+        """Frame `centre` alone; a copy, which stays when the window moves on."""
+        assert self._signal is not None
+        variance, is_open = next(
+            noise for frame, noise in zip(self._frames, self._noise, strict=True) if frame.index == centre
+        )
+        place = centre % self._size
+        shape = self._is_open.shape[1:]
+        # beside bodies the variance of the dish alone
+        known = doubled(is_open.astype(np.float32), shape)
+        out = np.divide(doubled(variance, shape), known, out=np.ones(shape, np.float32), where=known > 0)
+        return SpotImage(self._signal[place].copy(), out, self._is_open[place].astype(np.float32))
+
     def _mean_variance(self, near: list[int], shifts: NDArray[np.int64]) -> Image:
         """Registered mean over the open dish, shape (Y, X)."""
         half = self._noise[near[0]][0].shape
@@ -82,11 +95,14 @@ class Window:
 
 def averaged(
     movie: Movie, index: int, half: int, params: Params, model: MovieModel, cleaner: Cleaner | None = None
-) -> tuple[FrameData, SpotImage]:
-    """One frame averaged with `half` registered neighbours on either side; `cleaner` as of `prepare_frame`."""
+) -> tuple[FrameData, SpotImage, SpotImage | None]:
+    """One frame averaged with `half` registered neighbours on either side, and, if there are any, the frame alone.
+
+    `cleaner` is that of `prepare_frame`.
+    """
     window = Window(half)
     before = None
     for one in range(max(0, index - half), min(movie.n_frames, index + half + 1)):
         before, signal = prepare_frame(movie, one, params, model, before, cleaner)
         window.push(before, signal)
-    return window.average(index)
+    return *window.average(index), window.present(index) if half else None
