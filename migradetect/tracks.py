@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from migradetect.company import COMPANY_FEATURES, Company, company_features, company_of
 from migradetect.params import JudgeParams
-from migradetect.trees import load_trees, trees_probability
+from migradetect.trees import load_trees, trees_log_odds, trees_probability
 
-__all__ = ["FEATURES", "judge", "learned_score", "rule_score", "track_features"]
+__all__ = ["FEATURES", "judge", "learned_score", "movie_company", "rule_score", "track_features"]
 
 #: Evidence of a track, in the order that the judge takes them.
 FEATURES = (
@@ -76,6 +77,8 @@ _DESCRIPTION = (
     "x_stage_um",
     "diameter_um",
     "snr",
+    "colour_seen",
+    "log_brightness",
 )
 
 
@@ -95,7 +98,8 @@ def track_features(linked: pd.DataFrame, cell_um: dict[int, NDArray[np.float32]]
     -------
     pandas.DataFrame
         Indexed by candidate_id; columns :data:`FEATURES` and frame_first, frame_last, n_frames, span_frames, fill
-        (n_frames over span_frames), y_um, x_um, y_stage_um, x_stage_um, diameter_um, snr.
+        (n_frames over span_frames), y_um, x_um, y_stage_um, x_stage_um, diameter_um, snr, colour_seen (colour without
+        limits) and log_brightness (logarithm of the signal for the size).
     """
     if linked.empty:
         return pd.DataFrame({name: pd.Series(dtype=float) for name in (*FEATURES, *_DESCRIPTION)})
@@ -127,6 +131,7 @@ def track_features(linked: pd.DataFrame, cell_um: dict[int, NDArray[np.float32]]
         misfit=("misfit", "median"),
         picture=("picture", "median"),
         colour=("colour", "median"),
+        signal=("signal", "median"),
         inside=("inside", "median"),
         contains=("contains", "median"),
         log_odds=("log_odds", "mean"),
@@ -136,6 +141,7 @@ def track_features(linked: pd.DataFrame, cell_um: dict[int, NDArray[np.float32]]
     out["roundness_best"] = by["roundness"].quantile(0.8)
     # TSPAN4 may come after the swelling
     out["colour_best"] = by["colour"].quantile(0.8).clip(-3, 3)
+    out["colour_seen"] = out["colour"]
     out["colour"] = out["colour"].clip(-3, 3)
     out["growth"] = _growth(ordered)
     out = out.join(_around_life(ordered, out, cell_um))
@@ -162,6 +168,8 @@ def track_features(linked: pd.DataFrame, cell_um: dict[int, NDArray[np.float32]]
     out["roundness"] = out["roundness"].clip(-0.5, 1)
     out["roundness_best"] = out["roundness_best"].clip(-0.5, 1)
     out["log_diameter"] = np.log(np.clip(out["diameter_um"], 0.1, 6))
+    # a bead is between a disc and a ring: its signal grows less than with the area
+    out["log_brightness"] = np.log(np.clip(out["signal"], 1e-3, None)) - 1.5 * out["log_diameter"]
     out["log_n"] = np.log(out["n_frames"])
     out["log_fiber_length"] = np.log1p(out["fiber_length_um"])
     out["fiber_um"] = out["fiber_um"].fillna(10).clip(0, 10)
@@ -234,27 +242,43 @@ def rule_score(features: pd.DataFrame) -> NDArray[np.float64]:
     return np.asarray(np.clip(score, 0, 1) ** 0.5)
 
 
-def learned_score(features: pd.DataFrame) -> NDArray[np.float64]:
+def movie_company(features: pd.DataFrame) -> Company:
+    """The sure migrasomes of a movie, by trees that judge each track by itself; `features` are those of all tracks."""
+    trees = load_trees("judge.npz", FEATURES, "train_judge.py")
+    return company_of(features, trees_log_odds(trees, features[list(FEATURES)]))
+
+
+def learned_score(features: pd.DataFrame, company: Company | None = None) -> NDArray[np.float64]:
     """Score of each candidate by gradient-boosted trees (Friedman 2001, doi:10.1214/aos/1013203451), 0 to 1.
 
-    The trees are trained on simulated movies by ``workflows/benchmark/train_judge.py``. The direction in which evidence
-    acts is fixed (brighter, rounder, longer seen and nearer to a fiber never count against), so that what the simulator
-    does not show is not learned from it.
+    First each track is judged by itself; then again, beside those that are surely migrasomes. The trees are trained on
+    simulated movies by ``workflows/benchmark/train_judge.py``. The direction in which evidence acts is fixed (brighter,
+    rounder, longer seen and nearer to a fiber never count against), so that what the simulator does not show is not
+    learned from it.
 
     Parameters
     ----------
     features : pandas.DataFrame
-        Columns :data:`FEATURES`, N rows.
+        Columns :data:`FEATURES`, `colour_seen` and `log_brightness`, N rows.
+    company : Company, optional
+        The sure migrasomes of the movie, if `features` are those of a part of its tracks.
 
     Returns
     -------
     ndarray, shape (N,)
     """
-    trees = load_trees("judge.npz", FEATURES, "train_judge.py")
-    return trees_probability(trees, features[list(FEATURES)])
+    beside = company_features(features, company or movie_company(features))
+    trees = load_trees("company.npz", (*FEATURES, *COMPANY_FEATURES), "train_judge.py")
+    return trees_probability(trees, features[list(FEATURES)].join(beside))
 
 
-def judge(features: pd.DataFrame, params: JudgeParams, n_frames: int, frame_interval_min: float) -> pd.DataFrame:
+def judge(
+    features: pd.DataFrame,
+    params: JudgeParams,
+    n_frames: int,
+    frame_interval_min: float,
+    company: Company | None = None,
+) -> pd.DataFrame:
     """Decide what each candidate is.
 
     Parameters
@@ -267,6 +291,8 @@ def judge(features: pd.DataFrame, params: JudgeParams, n_frames: int, frame_inte
         Frames of the movie.
     frame_interval_min : float
         Minutes between frames; NaN for a single frame.
+    company : Company, optional
+        From :func:`movie_company`, if `features` are those of a part of the tracks of the movie.
 
     Returns
     -------
@@ -275,7 +301,7 @@ def judge(features: pd.DataFrame, params: JudgeParams, n_frames: int, frame_inte
         migrasomes).
     """
     out = features.copy()
-    out["score"] = learned_score(out) if params.method == "learned" else rule_score(out)
+    out["score"] = learned_score(out, company) if params.method == "learned" else rule_score(out)
     enough = n_frames * frame_interval_min >= 4 * params.min_duration_min if np.isfinite(frame_interval_min) else False
     duration = out["span_frames"] * (frame_interval_min if np.isfinite(frame_interval_min) else 0.0)
     touches_end = (out["frame_first"] <= 1) | (out["frame_last"] >= n_frames - 2)

@@ -29,7 +29,7 @@ from migradetect.pipeline._pass1 import Pass1
 from migradetect.results import LabelStack
 from migradetect.spot_evidence import relative_colour, spot_log_odds
 from migradetect.stretches import join_stretches, split_stretches
-from migradetect.tracks import judge, track_features
+from migradetect.tracks import judge, movie_company, track_features
 
 __all__ = [
     "Pass2",
@@ -213,18 +213,20 @@ def judge_sites(
     judged : pandas.DataFrame
         One row per candidate with score, kind and reason.
     """
-
-    def judged_of(spots: pd.DataFrame) -> pd.DataFrame:
-        return judge(track_features(spots, gaps), params.judge, n_frames, frame_interval_min)
-
     stretches = split_stretches(linked, spot_log_odds(linked))
-    judged = judged_of(stretches)
+    features = track_features(stretches, gaps)
+    company = movie_company(features) if params.judge.method == "learned" else None
+
+    def judged_of(features: pd.DataFrame) -> pd.DataFrame:
+        return judge(features, params.judge, n_frames, frame_interval_min, company)
+
+    judged = judged_of(features)
     joined = join_stretches(stretches, set(judged.index[judged["kind"] == "migrasome"]))
     if joined["candidate_id"].nunique() < len(judged):
         # what was joined is judged as a whole; it stays a migrasome, because each of its parts was one
         was, now = stretches["candidate_id"].to_numpy(), joined["candidate_id"].to_numpy()
         changed = np.unique(now[was != now])
-        whole = judged_of(joined[np.isin(now, changed)])
+        whole = judged_of(track_features(joined[np.isin(now, changed)], gaps))
         whole["score"] = np.fmax(whole["score"], judged.loc[changed, "score"])
         whole[["kind", "reason"]] = judged.loc[changed, ["kind", "reason"]]
         alone = judged[np.isin(judged.index, np.setdiff1d(now, changed))]

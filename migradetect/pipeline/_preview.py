@@ -138,10 +138,10 @@ class Previewer:
         """The full answer; quick where only parameters of later stages changed."""
         self._check(frame)
         model = self._fit(params)
-        middle, *images = self._average(params, frame, model)
+        middle, image, present = self._average(params, frame, model)
         key = _key(_window_key(params, frame), params.fibers, params.spots)
         if self._found is None or self._found[0] != key:
-            self._found = (key, *self._detect(params, middle, model, *images))
+            self._found = (key, *self._detect(params, middle, model, image, present))
         return self._result(params, middle, self._found[1], self._found[2])
 
     def _check(self, frame: int) -> None:
@@ -157,9 +157,7 @@ class Previewer:
                 self._model = (key, fit_movie_model(self.movie, params, self._noise, self._clean, threads))
         return self._model[1]
 
-    def _average(
-        self, params: Params, frame: int, model: MovieModel
-    ) -> tuple[FrameData, SpotImage, SpotImage | None]:
+    def _average(self, params: Params, frame: int, model: MovieModel) -> tuple[FrameData, SpotImage, SpotImage | None]:
         key = _window_key(params, frame)
         if self._averaged is None or self._averaged[0] != key:
             half = params.preprocess.average_frames

@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 
 from migradetect import trees
+from migradetect.company import COMPANY_FEATURES
 from migradetect.errors import ParamsError
 from migradetect.params import JudgeParams
 from migradetect.tables import KINDS
-from migradetect.tracks import FEATURES, judge, learned_score, rule_score, track_features
+from migradetect.tracks import FEATURES, judge, learned_score, movie_company, rule_score, track_features
 
 RULES = JudgeParams(method="rules")
 
@@ -41,6 +42,7 @@ def spots(candidate_id: int = 1, n: int = 20, first: int = 5, **values: float) -
         "log_odds": 2.0,
         "picture": 3.0,
         "colour": 0.5,
+        "signal": 20.0,
         "fiber_um": 0.2,
         "fiber_length_um": 30.0,
         "cell_um": 15.0,
@@ -204,7 +206,9 @@ def judge_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_trees_are_walked_as_by_hand(judge_file: Path) -> None:
+    both = {"names": np.array([*FEATURES, *COMPANY_FEATURES])}
     np.savez(judge_file, **tiny_trees())
+    np.savez(judge_file.with_name("company.npz"), **(tiny_trees() | both))
     table = pd.concat(
         [spots(1), spots(2, roundness=0.1), spots(3, diameter_um=0.6), spots(4, roundness=0.1, diameter_um=0.6)]
     )
@@ -214,6 +218,30 @@ def test_trees_are_walked_as_by_hand(judge_file: Path) -> None:
     judged = judge(features, JudgeParams(method="learned"), 60, 2.0)
     np.testing.assert_allclose(judged["score"], expected, rtol=1e-6)
     assert learned_score(track_features(spots(n=0))).shape == (0,)
+
+
+def test_second_judge_sees_how_far_a_track_is_from_the_sure_ones(judge_file: Path) -> None:
+    np.savez(judge_file, **tiny_trees())
+    names = (*FEATURES, *COMPANY_FEATURES)
+    # one tree: a colour more than two spreads from the usual one takes 3, and so does an unknown one
+    gap = names.index("colour_gap")
+    refuses = {
+        "names": np.array(names),
+        "start": np.array(1.0),
+        "feature": np.array([[gap, -1, -1]]),
+        "threshold": np.array([[2.0, 0, 0]], np.float32),
+        "left": np.array([[1, 0, 0]]),
+        "right": np.array([[2, 0, 0]]),
+        "value": np.array([[0, 0.0, -3.0]]),
+    }
+    np.savez(judge_file.with_name("company.npz"), **refuses)
+    alike = [spots(k, colour=0.5 + 0.01 * k) for k in range(1, 6)]
+    features = track_features(pd.concat([*alike, spots(6, colour=2.5)]))
+    likely, unlikely = 1 / (1 + np.exp(-1.0)), 1 / (1 + np.exp(2.0))
+    np.testing.assert_allclose(learned_score(features), [likely] * 5 + [unlikely], rtol=1e-6)
+    # a part of the tracks is judged beside all of them
+    alone = features.loc[[6]]
+    np.testing.assert_allclose(learned_score(alone, movie_company(features)), [unlikely], rtol=1e-6)
 
 
 def test_judge_of_other_features_is_refused_with_the_remedy(judge_file: Path) -> None:

@@ -5,12 +5,12 @@
 Simulates movies of the ``random`` condition, a few of each named one, some of the second simulator, and single images
 of both, links their candidates, labels each by the truth, and fits: a small network on the surroundings of each
 candidate; small trees for which candidates it is asked at all; gradient-boosted trees for single spots, which tell
-where along a track a bead stands; and trees for the stretches that follow. What is shipped, ``beads.npz``,
-``glance.npz``, ``spots.npz`` and ``judge.npz`` in ``migradetect/data``, holds number arrays only: nothing in it can be
-executed. Seeds from 50000 on are for training; the benchmarks use others. What is printed for the second simulator
-comes from models that were fitted on movies of the first one alone. The candidates of each movie are kept, so that a
-run that was stopped goes on. It needs the extra ``train`` (scikit-learn,
-PyTorch).
+where along a track a bead stands; trees for the stretches that follow; and trees that judge these again beside those
+of the same movie that are sure. What is shipped, ``beads.npz``, ``glance.npz``, ``spots.npz``, ``judge.npz`` and
+``company.npz`` in ``migradetect/data``, holds number arrays only: nothing in it can be executed. Seeds from 50000 on
+are for training; the benchmarks use others. What is printed for the second simulator comes from models that were
+fitted on movies of the first one alone. The candidates of each movie are kept, so that a run that was stopped goes on.
+It needs the extra ``train`` (scikit-learn, PyTorch).
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from boosted_arrays import arrays_of
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from migradetect.bead_network import bead_log_odds
+from migradetect.company import COMPANY_FEATURES, company_features, company_of
 from migradetect.glance import GLANCE_FEATURES, glance_features
 from migradetect.movie import Movie
 from migradetect.results import Results
@@ -68,7 +69,11 @@ DIRECTIONS = {
     "growth": 1,
     "visited": 1,
     "empty_before": 1,
+    "colour_gap": -1,
+    "brightness_gap": -1,
 }
+#: What the second judge of tracks looks at.
+BOTH = (*FEATURES, *COMPANY_FEATURES)
 #: Beads per length of fiber, over what the condition draws.
 DENSER = 3.0
 #: Of the candidates that are no beads the network sees this share: most are alike.
@@ -329,15 +334,30 @@ def cross_fitted(spots: pd.DataFrame, options: argparse.Namespace) -> tuple[pd.D
     return spots, pd.concat(stretches, ignore_index=True)
 
 
-def report(table: pd.DataFrame, options: argparse.Namespace) -> None:
-    """Cross-validate over movies; print the F1 of detections, frame by frame, at several scores."""
+def cross_judged(table: pd.DataFrame, names: tuple[str, ...], options: argparse.Namespace) -> np.ndarray:
+    """Log-odds of every stretch by trees that have not seen its movie."""
     used, is_true, weight = examples(table)
-    score = np.zeros(len(used))
-    part = parts_of(used["movie"], 5)
+    log_odds, part, seen = np.zeros(len(table)), parts_of(table["movie"], 5), parts_of(used["movie"], 5)
     for k in sorted(set(part)):
-        seen, test = part != k, part == k
-        model = fit(used[seen], is_true[seen], weight[seen], FEATURES, options)
-        score[test] = model.predict_proba(used.loc[test, list(FEATURES)])[:, 1]
+        model = fit(used[seen != k], is_true[seen != k], weight[seen != k], names, options)
+        log_odds[part == k] = model.decision_function(table.loc[part == k, list(names)])
+    return log_odds
+
+
+def with_company(table: pd.DataFrame, log_odds: np.ndarray) -> pd.DataFrame:
+    """Stretches with what the sure ones of their movie tell of them."""
+    judged = table.assign(log_odds_alone=log_odds)
+    beside = [
+        company_features(movie, company_of(movie, movie["log_odds_alone"].to_numpy()))
+        for _, movie in judged.groupby("movie")
+    ]
+    return table.join(pd.concat(beside))
+
+
+def report(table: pd.DataFrame, log_odds: np.ndarray) -> None:
+    """Print the F1 of detections, frame by frame, at several scores, from what was cross-validated over movies."""
+    used, is_true, _ = examples(table)
+    score = 1 / (1 + np.exp(-log_odds[used.index]))
     frames, valid = used["n_frames"].to_numpy(float), used["n_valid"].to_numpy(float)
     wrong = np.where(is_true, 0.0, frames)
     condition = used["movie"].str.rsplit("_", n=1).str[0].to_numpy()
@@ -384,12 +404,18 @@ def main() -> int:
     spots = pd.concat([load(folder).reset_index(names="place") for folder in folders], ignore_index=True)
     options.out.mkdir(parents=True, exist_ok=True)
     spots, table = cross_fitted(spots, options)
-    report(table, options)
+    alone = cross_judged(table, FEATURES, options)
+    report(table, alone)
+    table = with_company(table, alone)
+    print("and beside the sure ones of the movie:")
+    report(table, cross_judged(table, BOTH, options))
     used, is_true, weight = examples(table)
     report_glance(spots)
     np.savez_compressed(options.out / "glance.npz", **arrays_of(fit_glance(spots), GLANCE_FEATURES))
     np.savez_compressed(options.out / "spots.npz", **arrays_of(fit_spots(spots, options), SPOT_FEATURES))
-    np.savez_compressed(options.out / "judge.npz", **arrays_of(fit(used, is_true, weight, FEATURES, options), FEATURES))
+    for name, features in (("judge.npz", FEATURES), ("company.npz", BOTH)):
+        model = fit(used, is_true, weight, features, options)
+        np.savez_compressed(options.out / name, **arrays_of(model, features))
     # the trees have learned how far to trust a network that has not seen the movie; the shipped one has seen them all
     np.savez_compressed(options.out / "beads.npz", **fit_network(spots, options.cache, options.epochs))
     print(f"{len(table)} candidates of {table['movie'].nunique()} movies -> {options.out}")

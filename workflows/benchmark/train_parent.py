@@ -34,7 +34,10 @@ MOVIES = {
     "coarse_pixels": 2,
     "fine_pixels": 2,
     "fixed_frame": 4,
-    "random": 8,
+    "clean": 3,
+    "many_decoys": 2,
+    "z_stack": 2,
+    "random": 16,
 }
 #: Evidence that may only speak for (1) or against (-1) a cell, by physics: a migrasome stands where its cell has been,
 #: behind its rear, and a fiber from before is another cell's. The rest may act either way.
@@ -193,8 +196,8 @@ def main() -> int:
     """Simulate, analyse, pair, fit, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--trees", type=int, default=120)
-    parser.add_argument("--leaves", type=int, default=8, help="leaves of a tree")
+    parser.add_argument("--trees", type=int, default=250)
+    parser.add_argument("--leaves", type=int, default=12, help="leaves of a tree")
     parser.add_argument("--cache", type=Path, default=Path("benchmark_output/parent_training"))
     parser.add_argument("--out", type=Path, default=Path("migradetect/data/parent.npz"))
     options = parser.parse_args()
