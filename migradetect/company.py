@@ -46,6 +46,11 @@ class Company:
     brightness: float
     brightness_spread: float
 
+    @property
+    def is_known(self) -> bool:
+        """Whether there are enough of them to compare with."""
+        return bool(np.isfinite(self.brightness))
+
 
 def company_of(features: pd.DataFrame, log_odds: NDArray[np.float64]) -> Company:
     """The sure migrasomes of a movie.

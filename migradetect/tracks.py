@@ -251,10 +251,10 @@ def movie_company(features: pd.DataFrame) -> Company:
 def learned_score(features: pd.DataFrame, company: Company | None = None) -> NDArray[np.float64]:
     """Score of each candidate by gradient-boosted trees (Friedman 2001, doi:10.1214/aos/1013203451), 0 to 1.
 
-    First each track is judged by itself; then again, beside those that are surely migrasomes. The trees are trained on
-    simulated movies by ``workflows/benchmark/train_judge.py``. The direction in which evidence acts is fixed (brighter,
-    rounder, longer seen and nearer to a fiber never count against), so that what the simulator does not show is not
-    learned from it.
+    First each track is judged by itself; then, where there are enough of them, beside those that are surely migrasomes.
+    The trees are trained on simulated movies by ``workflows/benchmark/train_judge.py``. The direction in which evidence
+    acts is fixed (brighter, rounder, longer seen and nearer to a fiber never count against), so that what the simulator
+    does not show is not learned from it.
 
     Parameters
     ----------
@@ -267,9 +267,12 @@ def learned_score(features: pd.DataFrame, company: Company | None = None) -> NDA
     -------
     ndarray, shape (N,)
     """
-    beside = company_features(features, company or movie_company(features))
+    company = movie_company(features) if company is None else company
+    if not company.is_known:
+        # that few are sure says nothing of the others
+        return trees_probability(load_trees("judge.npz", FEATURES, "train_judge.py"), features[list(FEATURES)])
     trees = load_trees("company.npz", (*FEATURES, *COMPANY_FEATURES), "train_judge.py")
-    return trees_probability(trees, features[list(FEATURES)].join(beside))
+    return trees_probability(trees, features[list(FEATURES)].join(company_features(features, company)))
 
 
 def judge(

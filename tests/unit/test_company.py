@@ -29,13 +29,17 @@ def test_distance_from_the_sure_ones_by_hand() -> None:
 
 def test_too_few_sure_ones_have_nothing_usual() -> None:
     table = tracks([0.0, 0.4, 0.8, 5.0], [1.0, 1.0, 1.0, 1.0])
-    beside = company_features(table, company_of(table, np.array([2.0, 2.0, 2.0, 0.0])))
+    company = company_of(table, np.array([2.0, 2.0, 2.0, 0.0]))
+    assert not company.is_known
+    beside = company_features(table, company)
     assert beside.isna().all(axis=None)
 
 
 def test_one_channel_has_a_brightness_but_no_colour() -> None:
     table = tracks([float("nan")] * 5, [1.0, 1.1, 1.2, 1.3, 2.0])
-    beside = company_features(table, company_of(table, np.full(5, 3.0)))
+    company = company_of(table, np.full(5, 3.0))
+    assert company.is_known
+    beside = company_features(table, company)
     assert beside[["colour_gap", "colour_over"]].isna().all(axis=None)
     assert beside["brightness_over"].tolist() == pytest.approx([-0.2, -0.1, 0.0, 0.1, 0.8])
 

@@ -244,6 +244,15 @@ def test_second_judge_sees_how_far_a_track_is_from_the_sure_ones(judge_file: Pat
     np.testing.assert_allclose(learned_score(alone, movie_company(features)), [unlikely], rtol=1e-6)
 
 
+def test_few_sure_ones_leave_each_track_to_the_first_judge(judge_file: Path) -> None:
+    both = {"names": np.array([*FEATURES, *COMPANY_FEATURES])}
+    np.savez(judge_file, **tiny_trees())
+    np.savez(judge_file.with_name("company.npz"), **(tiny_trees() | both | {"start": np.array(9.0)}))
+    three, four = (track_features(pd.concat([spots(k) for k in range(n)])) for n in (3, 4))
+    np.testing.assert_allclose(learned_score(three), 1 / (1 + np.exp(-2.0)), rtol=1e-6)
+    np.testing.assert_allclose(learned_score(four), 1 / (1 + np.exp(-12.0)), rtol=1e-6)
+
+
 def test_judge_of_other_features_is_refused_with_the_remedy(judge_file: Path) -> None:
     np.savez(judge_file, **(tiny_trees() | {"names": np.array(["brightness"])}))
     with pytest.raises(ParamsError, match=r"expected the features log_blob_snr.*got brightness.*train"):
