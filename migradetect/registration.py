@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -10,10 +11,10 @@ from numba import njit
 from numpy.typing import NDArray
 
 from migradetect.calibration import Calibration
-from migradetect.filters import gaussian
+from migradetect.filters import gaussian, mask_gaussian
 from migradetect.params import RegistrationParams
 
-__all__ = ["anchored_detail", "estimate_shift"]
+__all__ = ["DetailSpectrum", "anchored_detail", "estimate_shift", "shift_between"]
 
 Image = NDArray[np.float32]
 
@@ -26,6 +27,8 @@ _FINE_UM, _COARSE_UM = 0.15, 0.6
 _LEAST_SIGMA_PX = 0.55
 #: The scatter of the correlation is told over an area of this many times the height and the width of the frame.
 _SCATTER_WIDTH = 1.5
+#: Rows and columns of a tile: its planes fit into the cache, and many tiles lie within bodies.
+_TILE = (256, 512)
 #: Values on either side of a place from which the correlation is interpolated there.
 _LANCZOS = 8
 
@@ -54,22 +57,47 @@ def anchored_detail(snr_image: Image, weight: Image, calibration: Calibration) -
         of k times the pixel size holds all of it; k depends on the pixel size alone.
     """
     k = _factor(calibration)
-    shape = tuple(max(1, n // k) for n in snr_image.shape)
-    # one box of k pixels lets through too much that a grid of k pixels can't hold: shifts would be drawn to whole
-    # steps of it. Three boxes do not, and are together a blur of variance (k^2 - 1) / 4
-    taps = np.convolve(np.convolve(np.ones(k), np.ones(k)), np.ones(k)).astype(np.float32) / np.float32(k**3)
-    total, support, whole = _shrunk(snr_image, weight, taps, k, *shape)
+    total, support, whole = _on_grid(snr_image, weight, k)
     box = (k * k - 1) / 4
-    fine, coarse = (
+    sigmas = tuple(
         float(np.sqrt(max(max(calibration.px(um), least) ** 2 - box, 0.0))) / k
         for um, least in ((_FINE_UM, 0.8), (_COARSE_UM, 2.4))
     )
     # the haze of a body and the spikes at its rear move with it, and one cell edge outweighs many fibers
     radius = max(1, round(calibration.px(_CLEAR_OF_CELLS_UM) / k))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
-    clear = gaussian(cv2.erode(whole, kernel).astype(np.float32), fine)
-    band = _band(*(gaussian(image, sigma) for sigma in (fine, coarse) for image in (total, support)))
-    return np.asarray(np.tanh(band) * clear, dtype=np.float32)
+    far = cv2.erode(whole, kernel).astype(np.float32)
+    return _detail_in_tiles(total, support, far, sigmas)
+
+
+def _on_grid(snr_image: Image, weight: Image, k: int) -> tuple[Image, Image, NDArray[np.uint8]]:
+    """Sums, their weight and where a square counts wholly, on a grid of `k` pixels."""
+    if k == 1:
+        return snr_image * weight, weight, (weight > 0).view(np.uint8)
+    shape = tuple(max(1, n // k) for n in snr_image.shape)
+    # one box of k pixels lets through too much that a grid of k pixels can't hold: shifts would be drawn to whole
+    # steps of it. Three boxes do not, and are together a blur of variance (k^2 - 1) / 4
+    taps = np.convolve(np.convolve(np.ones(k), np.ones(k)), np.ones(k)).astype(np.float32) / np.float32(k**3)
+    return cast("tuple[Image, Image, NDArray[np.uint8]]", _shrunk(snr_image, weight, taps, k, *shape))
+
+
+def _detail_in_tiles(total: Image, support: Image, far: Image, sigmas: tuple[float, ...]) -> Image:
+    """Difference of two weighted means far from bodies; what lies near them is 0, and costs nothing."""
+    out = np.zeros(total.shape, np.float32)
+    halo = int(np.ceil(4 * sigmas[1])) + 8
+    for top in range(0, total.shape[0], _TILE[0]):
+        for left in range(0, total.shape[1], _TILE[1]):
+            tile = np.s_[top : top + _TILE[0], left : left + _TILE[1]]
+            y0, x0 = max(0, top - halo), max(0, left - halo)
+            box = np.s_[y0 : top + _TILE[0] + halo, x0 : left + _TILE[1] + halo]
+            clear = mask_gaussian(far[box], sigmas[0])
+            inner = np.s_[top - y0 : top - y0 + _TILE[0], left - x0 : left - x0 + _TILE[1]]
+            if not clear[inner].any():
+                continue
+            planes = [(gaussian(total[box], sigma), mask_gaussian(support[box], sigma)) for sigma in sigmas]
+            band = _band(*(plane[inner] for pair in planes for plane in pair))
+            np.multiply(np.tanh(band, out=band), clear[inner], out=out[tile])
+    return out
 
 
 @njit(cache=True, nogil=True)
@@ -118,6 +146,36 @@ def _band(fine: Any, fine_support: Any, coarse: Any, coarse_support: Any) -> Any
     return out
 
 
+@dataclass(frozen=True)
+class DetailSpectrum:
+    """Fourier transform of the detail of a frame, which two comparisons need: with the frame before and the next.
+
+    Parameters
+    ----------
+    values : ndarray
+        As OpenCV packs it, with room so that shifts up to the largest one do not meet the other side of the frame.
+    shape : tuple of int
+        Of the detail.
+    """
+
+    values: Image
+    shape: tuple[int, int]
+
+    @classmethod
+    def of(cls, detail: Image, params: RegistrationParams, calibration: Calibration) -> DetailSpectrum:
+        """Spectrum of what :func:`anchored_detail` gives; the parameters say how much room it needs."""
+        margin = int(np.ceil(_reach(detail.shape, params, calibration))) + _LANCZOS
+        height, width = detail.shape
+        rows, columns = (cv2.getOptimalDFTSize(n + margin) for n in (height, width))
+        wide = cv2.copyMakeBorder(detail, 0, rows - height, 0, columns - width, cv2.BORDER_CONSTANT)
+        return cls(np.asarray(cv2.dft(wide), np.float32), (height, width))
+
+
+def _reach(shape: tuple[int, ...], params: RegistrationParams, calibration: Calibration) -> float:
+    """Largest shift that is searched, in pixels of the detail."""
+    return float(min(calibration.px(params.max_jump_um) / _factor(calibration), min(shape) / 2))
+
+
 def estimate_shift(
     before: Image, after: Image, params: RegistrationParams, calibration: Calibration
 ) -> tuple[float, float, float]:
@@ -140,9 +198,18 @@ def estimate_shift(
         Height of the peak over the standard deviation of the correlation; below about 6 it is no more than noise, and
         the shift is reported as 0.
     """
+    one, other = (DetailSpectrum.of(detail, params, calibration) for detail in (before, after))
+    return shift_between(one, other, params, calibration)
+
+
+def shift_between(
+    before: DetailSpectrum, after: DetailSpectrum, params: RegistrationParams, calibration: Calibration
+) -> tuple[float, float, float]:
+    """As :func:`estimate_shift`, from what was transformed already."""
     k = _factor(calibration)
-    reach = min(calibration.px(params.max_jump_um) / k, min(before.shape) / 2)
-    correlation = _correlation(before, after, int(np.ceil(reach)) + _LANCZOS)
+    reach = _reach(before.shape, params, calibration)
+    product = cv2.mulSpectrums(after.values, before.values, 0, conjB=True)
+    correlation = np.asarray(cv2.dft(product, flags=cv2.DFT_INVERSE | cv2.DFT_SCALE), dtype=np.float32)
     rows, columns = (np.fft.fftfreq(n, 1 / n) for n in correlation.shape)
     # a mild preference for small shifts decides between repeats of a pattern of parallel fibers
     near = [np.flatnonzero(np.abs(axis) <= reach) for axis in (rows, columns)]
@@ -156,17 +223,6 @@ def estimate_shift(
         return 0.0, 0.0, confidence
     dy, dx = _summit(correlation, peak, k)
     return float(rows[peak[0]] * k + dy), float(columns[peak[1]] * k + dx), confidence
-
-
-def _correlation(before: Image, after: Image, margin: int) -> Image:
-    """Cross-correlation; shifts up to the margin do not meet the other side of the frame."""
-    rows, columns = (cv2.getOptimalDFTSize(n + margin) for n in before.shape)
-    one, other = (
-        cv2.dft(cv2.copyMakeBorder(image, 0, rows - image.shape[0], 0, columns - image.shape[1], cv2.BORDER_CONSTANT))
-        for image in (before, after)
-    )
-    product = cv2.mulSpectrums(other, one, 0, conjB=True)
-    return np.asarray(cv2.dft(product, flags=cv2.DFT_INVERSE | cv2.DFT_SCALE), dtype=np.float32)
 
 
 def _scatter(correlation: Image, shape: tuple[int, ...]) -> float:

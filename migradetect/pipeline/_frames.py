@@ -18,7 +18,7 @@ from migradetect.movie import Movie
 from migradetect.params import Params
 from migradetect.pipeline._bowl import above_bowl
 from migradetect.pipeline._model import MovieModel
-from migradetect.registration import anchored_detail, estimate_shift
+from migradetect.registration import DetailSpectrum, anchored_detail, shift_between
 
 __all__ = [
     "CleanFrame",
@@ -48,8 +48,8 @@ class FrameData:
     cells: NDArray[Any]
     cell_table: pd.DataFrame
     """From :func:`migradetect.cells.measure_cells`."""
-    detail: Image | None
-    """Anchored fine detail, for registration; None once the next frame was compared with it."""
+    detail: DetailSpectrum | None
+    """Of the anchored fine detail, for registration; None once the next frame was compared with it."""
     drift_px: tuple[float, float] = (0.0, 0.0)
     """Stage drift since the first frame (y, x)."""
     registration_confidence: float = 0.0
@@ -180,11 +180,14 @@ def prepare_frame(
             channels[role] = excess
     spread = doubled(np.sqrt(variance), movie.shape_yx)
     detail = anchored_detail(np.divide(signal, spread, out=spread), weight, calibration)
-    frame = FrameData(index, cells, cell_table, detail, level=level)
+    is_registered = params.registration.enabled and movie.n_frames > 1
+    spectrum = DetailSpectrum.of(detail, params.registration, calibration) if is_registered else None
+    frame = FrameData(index, cells, cell_table, spectrum, level=level)
     frame.colour = _colour(channels, calibration.px(model.psf_sigma_um))
     frame.focus = typical(np.abs(detail), 0.99)
-    if before is not None and before.detail is not None and params.registration.enabled:
-        dy, dx, frame.registration_confidence = estimate_shift(before.detail, detail, params.registration, calibration)
+    if before is not None and before.detail is not None and spectrum is not None:
+        shift = shift_between(before.detail, spectrum, params.registration, calibration)
+        dy, dx, frame.registration_confidence = shift
         frame.drift_px = (before.drift_px[0] + dy, before.drift_px[1] + dx)
     elif before is not None:
         frame.drift_px = before.drift_px
