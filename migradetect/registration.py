@@ -11,7 +11,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from migradetect.calibration import Calibration
-from migradetect.filters import gaussian, mask_gaussian
+from migradetect.filters import gaussian
 from migradetect.params import RegistrationParams
 
 __all__ = ["DetailSpectrum", "anchored_detail", "estimate_shift", "shift_between"]
@@ -27,8 +27,6 @@ _FINE_UM, _COARSE_UM = 0.15, 0.6
 _LEAST_SIGMA_PX = 0.55
 #: The scatter of the correlation is told over an area of this many times the height and the width of the frame.
 _SCATTER_WIDTH = 1.5
-#: Rows and columns of a tile: its planes fit into the cache, and many tiles lie within bodies.
-_TILE = (256, 512)
 #: Values on either side of a place from which the correlation is interpolated there.
 _LANCZOS = 8
 
@@ -66,8 +64,9 @@ def anchored_detail(snr_image: Image, weight: Image, calibration: Calibration) -
     # the haze of a body and the spikes at its rear move with it, and one cell edge outweighs many fibers
     radius = max(1, round(calibration.px(_CLEAR_OF_CELLS_UM) / k))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
-    far = cv2.erode(whole, kernel).astype(np.float32)
-    return _detail_in_tiles(total, support, far, sigmas)
+    clear = gaussian(cv2.erode(whole, kernel).astype(np.float32), sigmas[0])
+    band = _band(*(gaussian(image, sigma) for sigma in sigmas for image in (total, support)))
+    return np.multiply(np.tanh(band, out=band), clear, out=band)
 
 
 def _on_grid(snr_image: Image, weight: Image, k: int) -> tuple[Image, Image, NDArray[np.uint8]]:
@@ -79,25 +78,6 @@ def _on_grid(snr_image: Image, weight: Image, k: int) -> tuple[Image, Image, NDA
     # steps of it. Three boxes do not, and are together a blur of variance (k^2 - 1) / 4
     taps = np.convolve(np.convolve(np.ones(k), np.ones(k)), np.ones(k)).astype(np.float32) / np.float32(k**3)
     return cast("tuple[Image, Image, NDArray[np.uint8]]", _shrunk(snr_image, weight, taps, k, *shape))
-
-
-def _detail_in_tiles(total: Image, support: Image, far: Image, sigmas: tuple[float, ...]) -> Image:
-    """Difference of two weighted means far from bodies; what lies near them is 0, and costs nothing."""
-    out = np.zeros(total.shape, np.float32)
-    halo = int(np.ceil(4 * sigmas[1])) + 8
-    for top in range(0, total.shape[0], _TILE[0]):
-        for left in range(0, total.shape[1], _TILE[1]):
-            tile = np.s_[top : top + _TILE[0], left : left + _TILE[1]]
-            y0, x0 = max(0, top - halo), max(0, left - halo)
-            box = np.s_[y0 : top + _TILE[0] + halo, x0 : left + _TILE[1] + halo]
-            clear = mask_gaussian(far[box], sigmas[0])
-            inner = np.s_[top - y0 : top - y0 + _TILE[0], left - x0 : left - x0 + _TILE[1]]
-            if not clear[inner].any():
-                continue
-            planes = [(gaussian(total[box], sigma), mask_gaussian(support[box], sigma)) for sigma in sigmas]
-            band = _band(*(plane[inner] for pair in planes for plane in pair))
-            np.multiply(np.tanh(band, out=band), clear[inner], out=out[tile])
-    return out
 
 
 @njit(cache=True, nogil=True)

@@ -11,7 +11,7 @@ from migradetect.filters._blobs import blob_maxima, blob_responses
 from migradetect.filters._interpolate import bilinear, sample
 from migradetect.filters._line_filter import LineFilter
 from migradetect.filters._line_widths import line_widths_um
-from migradetect.filters._linear import add_shifted, doubled, gaussian, halved, mask_gaussian, resize
+from migradetect.filters._linear import add_shifted, doubled, gaussian, halved, resize
 from migradetect.filters._lines import along_lines, line_filter, line_response
 from migradetect.filters._nearest import nearest_label
 from migradetect.filters._noise import NoiseModel, estimate_noise
@@ -35,7 +35,6 @@ __all__ = [
     "line_response",
     "line_widths_um",
     "local_background",
-    "mask_gaussian",
     "nearest_label",
     "quantile",
     "remove_hot_pixels",

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["add_shifted", "doubled", "gaussian", "halved", "mask_gaussian", "resize"]
+__all__ = ["add_shifted", "doubled", "gaussian", "halved", "resize"]
 
 Image = NDArray[np.float32]
 
@@ -42,34 +41,6 @@ def gaussian(image: Image, sigma_px: float) -> Image:
         return resize(gaussian(small, float(rest)), image.shape)
     size = 2 * int(np.ceil(4 * sigma_px)) + 1
     return np.asarray(cv2.GaussianBlur(image, (size, size), sigma_px, borderType=cv2.BORDER_REFLECT), dtype=np.float32)
-
-
-def mask_gaussian(mask: Image, sigma_px: float) -> Image:
-    """As :func:`gaussian`, of an image that is mostly 0 or 1 throughout: then all of it is one value.
-
-    Parameters
-    ----------
-    mask : ndarray, shape (Y, X)
-        0 to 1.
-    sigma_px : float
-        Standard deviation in pixels.
-
-    Returns
-    -------
-    ndarray, shape (Y, X)
-    """
-    low, high, _, _ = cv2.minMaxLoc(mask)
-    if low == high == 0:
-        return np.zeros(mask.shape, np.float32)
-    if low == high == 1:
-        return np.full(mask.shape, _blurred_one(sigma_px), np.float32)
-    return gaussian(mask, sigma_px)
-
-
-@cache
-def _blurred_one(sigma_px: float) -> np.float32:
-    """What a Gaussian makes of ones: 1, but for the rounding of its kernel."""
-    return np.float32(gaussian(np.ones((16, 16), np.float32), sigma_px)[8, 8])
 
 
 def resize(image: Image, shape_yx: tuple[int, ...]) -> Image:

@@ -84,9 +84,10 @@ def averaged(
     movie: Movie, index: int, half: int, params: Params, model: MovieModel, cleaner: Cleaner | None = None
 ) -> tuple[FrameData, SpotImage]:
     """One frame averaged with `half` registered neighbours on either side; `cleaner` as of `prepare_frame`."""
-    window = Window(half)
+    near = range(max(0, index - half), min(movie.n_frames, index + half + 1))
+    window = Window(half if len(near) > 1 else 0)
     before = None
-    for one in range(max(0, index - half), min(movie.n_frames, index + half + 1)):
-        before, signal = prepare_frame(movie, one, params, model, before, cleaner)
+    for one in near:
+        before, signal = prepare_frame(movie, one, params, model, before, cleaner, is_alone=len(near) == 1)
         window.push(before, signal)
     return window.average(index)
