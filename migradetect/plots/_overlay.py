@@ -11,7 +11,6 @@ from matplotlib.axes import Axes
 from matplotlib.collections import EllipseCollection, LineCollection
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
-from skimage.measure import find_contours, regionprops
 
 from migradetect.calibration import Calibration
 
@@ -105,6 +104,8 @@ def annotate(
 
 def _outlines(labels: NDArray[Any]) -> list[NDArray[np.float64]]:
     """Outline of each label as (x, y) points; one by one, so that touching cells keep a line between them."""
+    from skimage.measure import find_contours, regionprops
+
     lines = []
     for region in regionprops(np.asarray(labels, dtype=np.int64)):
         corner = np.array(region.bbox[:2]) - 1
