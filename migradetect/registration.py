@@ -64,7 +64,7 @@ def anchored_detail(snr_image: Image, weight: Image, calibration: Calibration) -
     # the haze of a body and the spikes at its rear move with it, and one cell edge outweighs many fibers
     radius = max(1, round(calibration.px(_CLEAR_OF_CELLS_UM) / k))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
-    clear = gaussian(cv2.erode(whole, kernel).astype(np.float32), sigmas[0])
+    clear = gaussian(_eroded(whole, kernel.sum(axis=1) // 2), sigmas[0])
     band = _band(*(gaussian(image, sigma) for sigma in sigmas for image in (total, support)))
     return np.multiply(np.tanh(band, out=band), clear, out=band)
 
@@ -78,6 +78,30 @@ def _on_grid(snr_image: Image, weight: Image, k: int) -> tuple[Image, Image, NDA
     # steps of it. Three boxes do not, and are together a blur of variance (k^2 - 1) / 4
     taps = np.convolve(np.convolve(np.ones(k), np.ones(k)), np.ones(k)).astype(np.float32) / np.float32(k**3)
     return cast("tuple[Image, Image, NDArray[np.uint8]]", _shrunk(snr_image, weight, taps, k, *shape))
+
+
+@njit(cache=True, nogil=True)
+def _eroded(mask: Any, reach: Any) -> Any:  # pragma: no cover (numba)
+    """What of a mask of 0 and 1 is clear of its zeros by a round kernel, as float32.
+
+    `reach` is half the width of each row of the kernel. Each run of zeros is widened as a whole: OpenCV would look at
+    hundreds of neighbours of each pixel.
+    """
+    height, width = mask.shape
+    out = np.ones((height, width), np.float32)
+    r = reach.size // 2
+    for y in range(height):
+        x = 0
+        while x < width:
+            if mask[y, x] != 0:
+                x += 1
+                continue
+            first = x
+            while x < width and mask[y, x] == 0:
+                x += 1
+            for k in range(max(0, r - y), min(reach.size, height + r - y)):
+                out[y + k - r, max(first - reach[k], 0) : min(x + reach[k], width)] = 0
+    return out
 
 
 @njit(cache=True, nogil=True)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from drawn_shapes import draw_disc, draw_line, draw_round
@@ -178,3 +179,13 @@ def test_pixels_as_large_as_the_grid_need_no_shrinking() -> None:
     expect = registration._shrunk(image, weight, np.ones(1, np.float32), 1, *SHAPE)
     for found, wanted in zip((total, support, whole), expect, strict=True):
         np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize("radius", [1, 4, 11])
+def test_erosion_by_runs_is_that_of_opencv(radius: int) -> None:
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    for share in (0.0, 0.002, 0.2, 1.0):
+        mask = (np.random.default_rng(3).random((90, 121)) >= share).astype(np.uint8)
+        mask[30:50, 60:90] = share == 0
+        found = registration._eroded(mask, kernel.sum(axis=1) // 2)
+        np.testing.assert_array_equal(found, cv2.erode(mask, kernel))
