@@ -30,7 +30,7 @@ Weights = dict[str, NDArray[np.float32]]
 #: Samples along the edge of a patch, and their distance, um: 4.2 um are seen, a large migrasome and what leads to it.
 PATCH_PX, PATCH_STEP_UM = 28, 0.15
 #: Patches that go through the network at once: few enough for the cache, enough for the matrix product.
-_BATCH = 128
+_BATCH = 32
 #: Noise units, per sample, at which brightness begins to count by its logarithm.
 _SOFT_SNR = 3.0
 #: Logits beyond this say no more.
@@ -119,32 +119,51 @@ def bead_log_odds(patches: Image, weights: Weights) -> NDArray[np.float64]:
     """
     out = np.empty(len(patches))
     for start in range(0, len(patches), _BATCH):
-        # channels last: a convolution is then one matrix product
-        x = np.ascontiguousarray(patches[start : start + _BATCH].transpose(0, 2, 3, 1))
+        # channels first: the pixels of all patches are one row, and a step to a neighbour is a shift of the row
+        x = _framed(patches[start : start + _BATCH].transpose(1, 0, 2, 3))
         x = _halved(_convolved(x, weights, 1))
         x = _convolved(x, weights, 2)
         x = _halved(_convolved(x, weights, 3))
-        x = _convolved(x, weights, 4)
-        middle = x.shape[1] // 2
-        x = np.concatenate([x.mean(axis=(1, 2)), x[:, middle, middle]], axis=1)
-        x = np.maximum(x @ weights["dense1"].T + weights["dense1_bias"], 0)
-        out[start : start + _BATCH] = (x @ weights["dense2"].T + weights["dense2_bias"])[:, 0]
+        x = _convolved(x, weights, 4)[:, :, 1:-1, 1:-1]
+        middle = x.shape[2] // 2
+        seen = np.concatenate([x.mean(axis=(2, 3)), x[:, :, middle, middle]]).T
+        seen = np.maximum(seen @ weights["dense1"].T + weights["dense1_bias"], 0)
+        out[start : start + _BATCH] = (seen @ weights["dense2"].T + weights["dense2_bias"])[:, 0]
     return np.clip(out, -_MOST, _MOST)
 
 
+def _framed(x: Image) -> Image:
+    """With a frame of zeros around each patch; shape (channels, N, Y + 2, X + 2)."""
+    channels, n, height, width = x.shape
+    out = np.zeros((channels, n, height + 2, width + 2), np.float32)
+    out[:, :, 1:-1, 1:-1] = x
+    return out
+
+
 def _convolved(x: Image, weights: Weights, k: int) -> Image:
-    """3 x 3 convolution with zeros around, and rectification; shape (N, Y, X, channels)."""
+    """3 x 3 convolution and rectification of framed patches, framed again; shape (channels, N, Y + 2, X + 2).
+
+    Shifted copies of rows cost little, and one matrix product does the rest; what it makes of the frames is wiped out.
+    """
     kernel = weights[f"conv{k}"]
-    n, height, width, channels = x.shape
-    padded = np.zeros((n, height + 2, width + 2, channels), np.float32)
-    padded[:, 1:-1, 1:-1] = x
-    views = [padded[:, dy : dy + height, dx : dx + width] for dy in range(3) for dx in range(3)]
-    columns = np.concatenate(views, axis=3).reshape(-1, 9 * channels)
-    flat = kernel.transpose(2, 3, 1, 0).reshape(9 * channels, -1)
-    return np.asarray(np.maximum(columns @ flat + weights[f"conv{k}_bias"], 0).reshape(n, height, width, -1))
+    channels, _, _, width = x.shape
+    flat = x.reshape(channels, -1)
+    size, edge = flat.shape[1], width + 1
+    columns = np.zeros((9 * channels, size), np.float32)
+    for place in range(9):
+        step = (place // 3 - 1) * width + place % 3 - 1
+        rows = columns[place * channels : (place + 1) * channels]
+        rows[:, edge : size - edge] = flat[:, edge + step : size - edge + step]
+    out = kernel.transpose(0, 2, 3, 1).reshape(len(kernel), -1) @ columns
+    out += weights[f"conv{k}_bias"][:, None]
+    out = np.maximum(out, 0, out=out).reshape(len(kernel), *x.shape[1:])
+    for side in (0, -1):
+        out[:, :, side] = out[:, :, :, side] = 0
+    return np.asarray(out)
 
 
 def _halved(x: Image) -> Image:
-    """Largest of each 2 x 2."""
-    n, height, width, channels = x.shape
-    return np.asarray(x.reshape(n, height // 2, 2, width // 2, 2, channels).max(axis=(2, 4)))
+    """Largest of each 2 x 2 of framed patches, framed again."""
+    inner = x[:, :, 1:-1, 1:-1]
+    rows = np.maximum(inner[:, :, ::2], inner[:, :, 1::2])
+    return _framed(np.maximum(rows[..., ::2], rows[..., 1::2]))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -13,7 +14,7 @@ from migradetect.calibration import Calibration
 from migradetect.filters import gaussian
 from migradetect.params import RegistrationParams
 
-__all__ = ["anchored_detail", "estimate_shift"]
+__all__ = ["DetailSpectrum", "anchored_detail", "estimate_shift", "shift_between"]
 
 Image = NDArray[np.float32]
 
@@ -54,22 +55,53 @@ def anchored_detail(snr_image: Image, weight: Image, calibration: Calibration) -
         of k times the pixel size holds all of it; k depends on the pixel size alone.
     """
     k = _factor(calibration)
-    shape = tuple(max(1, n // k) for n in snr_image.shape)
-    # one box of k pixels lets through too much that a grid of k pixels can't hold: shifts would be drawn to whole
-    # steps of it. Three boxes do not, and are together a blur of variance (k^2 - 1) / 4
-    taps = np.convolve(np.convolve(np.ones(k), np.ones(k)), np.ones(k)).astype(np.float32) / np.float32(k**3)
-    total, support, whole = _shrunk(snr_image, weight, taps, k, *shape)
+    total, support, whole = _on_grid(snr_image, weight, k)
     box = (k * k - 1) / 4
-    fine, coarse = (
+    sigmas = tuple(
         float(np.sqrt(max(max(calibration.px(um), least) ** 2 - box, 0.0))) / k
         for um, least in ((_FINE_UM, 0.8), (_COARSE_UM, 2.4))
     )
     # the haze of a body and the spikes at its rear move with it, and one cell edge outweighs many fibers
     radius = max(1, round(calibration.px(_CLEAR_OF_CELLS_UM) / k))
     kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
-    clear = gaussian(cv2.erode(whole, kernel).astype(np.float32), fine)
-    band = _band(*(gaussian(image, sigma) for sigma in (fine, coarse) for image in (total, support)))
-    return np.asarray(np.tanh(band) * clear, dtype=np.float32)
+    clear = gaussian(_eroded(whole, kernel.sum(axis=1) // 2), sigmas[0])
+    band = _band(*(gaussian(image, sigma) for sigma in sigmas for image in (total, support)))
+    return np.multiply(np.tanh(band, out=band), clear, out=band)
+
+
+def _on_grid(snr_image: Image, weight: Image, k: int) -> tuple[Image, Image, NDArray[np.uint8]]:
+    """Sums, their weight and where a square counts wholly, on a grid of `k` pixels."""
+    if k == 1:
+        return snr_image * weight, weight, (weight > 0).view(np.uint8)
+    shape = tuple(max(1, n // k) for n in snr_image.shape)
+    # one box of k pixels lets through too much that a grid of k pixels can't hold: shifts would be drawn to whole
+    # steps of it. Three boxes do not, and are together a blur of variance (k^2 - 1) / 4
+    taps = np.convolve(np.convolve(np.ones(k), np.ones(k)), np.ones(k)).astype(np.float32) / np.float32(k**3)
+    return cast("tuple[Image, Image, NDArray[np.uint8]]", _shrunk(snr_image, weight, taps, k, *shape))
+
+
+@njit(cache=True, nogil=True)
+def _eroded(mask: Any, reach: Any) -> Any:  # pragma: no cover (numba)
+    """What of a mask of 0 and 1 is clear of its zeros by a round kernel, as float32.
+
+    `reach` is half the width of each row of the kernel. Each run of zeros is widened as a whole: OpenCV would look at
+    hundreds of neighbours of each pixel.
+    """
+    height, width = mask.shape
+    out = np.ones((height, width), np.float32)
+    r = reach.size // 2
+    for y in range(height):
+        x = 0
+        while x < width:
+            if mask[y, x] != 0:
+                x += 1
+                continue
+            first = x
+            while x < width and mask[y, x] == 0:
+                x += 1
+            for k in range(max(0, r - y), min(reach.size, height + r - y)):
+                out[y + k - r, max(first - reach[k], 0) : min(x + reach[k], width)] = 0
+    return out
 
 
 @njit(cache=True, nogil=True)
@@ -118,6 +150,36 @@ def _band(fine: Any, fine_support: Any, coarse: Any, coarse_support: Any) -> Any
     return out
 
 
+@dataclass(frozen=True)
+class DetailSpectrum:
+    """Fourier transform of the detail of a frame, which two comparisons need: with the frame before and the next.
+
+    Parameters
+    ----------
+    values : ndarray
+        As OpenCV packs it, with room so that shifts up to the largest one do not meet the other side of the frame.
+    shape : tuple of int
+        Of the detail.
+    """
+
+    values: Image
+    shape: tuple[int, int]
+
+    @classmethod
+    def of(cls, detail: Image, params: RegistrationParams, calibration: Calibration) -> DetailSpectrum:
+        """Spectrum of what :func:`anchored_detail` gives; the parameters say how much room it needs."""
+        margin = int(np.ceil(_reach(detail.shape, params, calibration))) + _LANCZOS
+        height, width = detail.shape
+        rows, columns = (cv2.getOptimalDFTSize(n + margin) for n in (height, width))
+        wide = cv2.copyMakeBorder(detail, 0, rows - height, 0, columns - width, cv2.BORDER_CONSTANT)
+        return cls(np.asarray(cv2.dft(wide), np.float32), (height, width))
+
+
+def _reach(shape: tuple[int, ...], params: RegistrationParams, calibration: Calibration) -> float:
+    """Largest shift that is searched, in pixels of the detail."""
+    return float(min(calibration.px(params.max_jump_um) / _factor(calibration), min(shape) / 2))
+
+
 def estimate_shift(
     before: Image, after: Image, params: RegistrationParams, calibration: Calibration
 ) -> tuple[float, float, float]:
@@ -140,9 +202,18 @@ def estimate_shift(
         Height of the peak over the standard deviation of the correlation; below about 6 it is no more than noise, and
         the shift is reported as 0.
     """
+    one, other = (DetailSpectrum.of(detail, params, calibration) for detail in (before, after))
+    return shift_between(one, other, params, calibration)
+
+
+def shift_between(
+    before: DetailSpectrum, after: DetailSpectrum, params: RegistrationParams, calibration: Calibration
+) -> tuple[float, float, float]:
+    """As :func:`estimate_shift`, from what was transformed already."""
     k = _factor(calibration)
-    reach = min(calibration.px(params.max_jump_um) / k, min(before.shape) / 2)
-    correlation = _correlation(before, after, int(np.ceil(reach)) + _LANCZOS)
+    reach = _reach(before.shape, params, calibration)
+    product = cv2.mulSpectrums(after.values, before.values, 0, conjB=True)
+    correlation = np.asarray(cv2.dft(product, flags=cv2.DFT_INVERSE | cv2.DFT_SCALE), dtype=np.float32)
     rows, columns = (np.fft.fftfreq(n, 1 / n) for n in correlation.shape)
     # a mild preference for small shifts decides between repeats of a pattern of parallel fibers
     near = [np.flatnonzero(np.abs(axis) <= reach) for axis in (rows, columns)]
@@ -156,17 +227,6 @@ def estimate_shift(
         return 0.0, 0.0, confidence
     dy, dx = _summit(correlation, peak, k)
     return float(rows[peak[0]] * k + dy), float(columns[peak[1]] * k + dx), confidence
-
-
-def _correlation(before: Image, after: Image, margin: int) -> Image:
-    """Cross-correlation; shifts up to the margin do not meet the other side of the frame."""
-    rows, columns = (cv2.getOptimalDFTSize(n + margin) for n in before.shape)
-    one, other = (
-        cv2.dft(cv2.copyMakeBorder(image, 0, rows - image.shape[0], 0, columns - image.shape[1], cv2.BORDER_CONSTANT))
-        for image in (before, after)
-    )
-    product = cv2.mulSpectrums(other, one, 0, conjB=True)
-    return np.asarray(cv2.dft(product, flags=cv2.DFT_INVERSE | cv2.DFT_SCALE), dtype=np.float32)
 
 
 def _scatter(correlation: Image, shape: tuple[int, ...]) -> float:

@@ -201,15 +201,13 @@ def _strongest(found: NDArray[np.float64], sigma_px: NDArray[np.float64], most: 
     from scipy.spatial import cKDTree
 
     order = np.argsort(-found[:, 3], kind="stable")[:most]
-    tree = cKDTree(found[order, 1:3])
+    places, sigma = found[order, 1:3], sigma_px[order]
     kept = np.ones(order.size, bool)
-    for i in range(order.size):
-        if not kept[i]:
-            continue
-        # sqrt(2) sigma is the radius of the disc: a maximum within it belongs to it
-        for j in tree.query_ball_point(found[order[i], 1:3], 1.2 * sigma_px[order[i]]):
-            if j > i and sigma_px[order[j]] < _NESTED * sigma_px[order[i]]:
-                kept[j] = False
+    # sqrt(2) sigma is the radius of the disc: a maximum within it belongs to it
+    for i, near in enumerate(cKDTree(places).query_ball_point(places, 1.2 * sigma)):
+        if kept[i] and len(near) > 1:
+            others = np.array(near)
+            kept[others[(others > i) & (sigma[others] < _NESTED * sigma[i])]] = False
     return np.sort(order[kept])
 
 

@@ -20,7 +20,7 @@ from typing import Any
 
 from migradetect.batch._collect import DIED, GRACE_S, collect, interrupted
 from migradetect.batch._job import Event, Job, Outcome
-from migradetect.batch._threads import limit_threads
+from migradetect.batch._threads import keep_memory, limit_threads
 from migradetect.batch._worker import analyze_job
 
 __all__ = ["run_in_pool"]
@@ -155,6 +155,7 @@ def _start_worker(reports: Any, stop: Any) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _die_with_parent()
     limit_threads()
+    keep_memory()
     logger = logging.getLogger("migradetect")
     logger.setLevel(logging.INFO)
     # warnings and log lines travel to the parent's log file: nothing but the parent writes to the console

@@ -77,12 +77,14 @@ def _preview(movie: Movie, params: Any, drawn: int, out: Path) -> None:
     import pandas as pd
 
     from migradetect.cli._console import print_line, print_table
-    from migradetect.pipeline import preview
+    from migradetect.pipeline import Previewer
 
     last = movie.n_frames - 1
     rows = []
+    # noise and PSF are those of the movie, and frames that are neighbours of several are prepared once
+    previewer = Previewer(movie)
     for index in sorted({0, last // 2, last, drawn}):
-        found = preview(movie, params, index)
+        found = previewer.final(params, index)
         counts = {
             "frame": index,
             "cells": len(np.unique(found.cells[found.cells > 0])),
@@ -99,12 +101,12 @@ def _preview(movie: Movie, params: Any, drawn: int, out: Path) -> None:
 
 def _draw(movie: Movie, found: Any, counts: dict[str, int], out: Path) -> None:
     from migradetect.io import atomic_write_bytes
-    from migradetect.plots import preview_figure, to_png
+    from migradetect.plots import preview_png
 
     role = "tspan4" if "tspan4" in found.images else next(iter(found.images))
     time_min = movie.calibration.minutes(float(counts["frame"]))
     when = "" if movie.n_frames == 1 else f", {time_min:g} min"
-    figure = preview_figure(
+    picture = preview_png(
         found.images[role],
         movie.calibration,
         title=f"{movie.movie_id}, frame {counts['frame']}{when}, {role}",
@@ -117,4 +119,4 @@ def _draw(movie: Movie, found: Any, counts: dict[str, int], out: Path) -> None:
             "migrasomes": f"{counts['candidates']} migrasome candidates",
         },
     )
-    atomic_write_bytes(out, to_png(figure))
+    atomic_write_bytes(out, picture)

@@ -49,22 +49,33 @@ def _when_a_pixel_goes() -> NDArray[np.uint8]:
 
 
 _GOES = _when_a_pixel_goes()
+#: Pixels that are looked at together.
+_RUN = 64
 
 
 @njit(cache=True, nogil=True)
 def list_pixels(labels: NDArray[np.int32]) -> Places:  # pragma: no cover (numba)
     """Places that are not 0 in an image."""
     flat = labels.ravel()
+    out = np.empty(1024, np.int64)
     m = 0
-    for value in flat:
-        m += value != 0
-    out = np.empty(m, np.int64)
-    m = 0
-    for i in range(flat.size):
-        if flat[i] != 0:
-            out[m] = i
-            m += 1
-    return out
+    for start in range(0, flat.size, _RUN):
+        # lines are thin: most runs of pixels hold nothing, and that is told at many pixels a time
+        run = flat[start : start + _RUN]
+        any_set = run[0]
+        for value in run:
+            any_set |= value
+        if any_set == 0:
+            continue
+        if m + _RUN > out.size:
+            longer = np.empty(2 * out.size, np.int64)
+            longer[:m] = out[:m]
+            out = longer
+        for k in range(run.size):
+            if run[k] != 0:
+                out[m] = start + k
+                m += 1
+    return out[:m].copy()
 
 
 @njit(cache=True, nogil=True)

@@ -51,7 +51,7 @@ def trimmed_mean(
         0, 1 and 0 where nothing counts.
     """
     shape = centre_open.shape
-    mean, spread, seen = np.zeros(shape, np.float32), np.ones(shape, np.float32), np.zeros(shape, np.float32)
+    mean, spread, seen = (np.empty(shape, np.float32) for _ in range(3))
     places = np.asarray(which, np.int64), np.asarray(shifts, np.int64)
     _trimmed(signal, is_open, *places, variance, centre_open, mean, spread, seen)
     return mean, spread, seen
@@ -103,6 +103,7 @@ def _trimmed(
         for x in range(width):
             m = number[x]
             if m == 0 or centre_open[y, x] == 0:
+                mean[y, x], spread[y, x], seen[y, x] = 0, 1, 0
                 continue
             cut = 2 if m >= 6 else (1 if m >= 4 else 0)
             rest = total[x]

@@ -53,6 +53,10 @@ def nearest_label(
     return distance, label
 
 
+#: Pixels that are looked at together.
+_RUN = 64
+
+
 @njit(cache=True, nogil=True)
 def _outline(labels: NDArray[Any]) -> NDArray[np.int32]:  # pragma: no cover (numba)
     """Labelled pixels that touch an unlabelled one by an edge; shape (N, 2)."""
@@ -60,21 +64,28 @@ def _outline(labels: NDArray[Any]) -> NDArray[np.int32]:  # pragma: no cover (nu
     out = np.empty((4096, 2), np.int32)
     n = 0
     for y in range(height):
-        for x in range(width):
-            if labels[y, x] == 0:
+        for start in range(0, width, _RUN):
+            # most runs of pixels hold nothing, and that is told at many pixels a time
+            run = labels[y, start : start + _RUN]
+            any_set = run[0]
+            for value in run:
+                any_set |= value
+            if any_set == 0:
                 continue
-            inside = (
-                (y == 0 or labels[y - 1, x] != 0)
-                and (y == height - 1 or labels[y + 1, x] != 0)
-                and (x == 0 or labels[y, x - 1] != 0)
-                and (x == width - 1 or labels[y, x + 1] != 0)
-            )
-            if inside:
-                continue
-            if n == len(out):
-                longer = np.empty((2 * n, 2), np.int32)
-                longer[:n] = out
+            if n + _RUN > len(out):
+                longer = np.empty((2 * len(out), 2), np.int32)
+                longer[:n] = out[:n]
                 out = longer
-            out[n, 0], out[n, 1] = y, x
-            n += 1
+            for x in range(start, start + run.size):
+                if labels[y, x] == 0:
+                    continue
+                inside = (
+                    (y == 0 or labels[y - 1, x] != 0)
+                    and (y == height - 1 or labels[y + 1, x] != 0)
+                    and (x == 0 or labels[y, x - 1] != 0)
+                    and (x == width - 1 or labels[y, x + 1] != 0)
+                )
+                if not inside:
+                    out[n, 0], out[n, 1] = y, x
+                    n += 1
     return out[:n]

@@ -22,6 +22,8 @@ _RESIDUAL = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], dtype=np.float32) / 
 #: Mean square of the lower 90 % of absolute values of unit normal noise.
 _TRIMMED = 0.6229
 _MIN_PIXELS = 200
+#: Grey levels of a camera of 16 bits.
+_MOST_LEVELS = 2**16
 #: So many pixels of an image tell its noise to a per cent in each bin of the mean.
 _ENOUGH = 250_000
 #: Shares of the pixels that part the bins of the mean: finer at the bright end, where few pixels are.
@@ -124,7 +126,15 @@ def estimate_noise(images: Sequence[Image]) -> NoiseModel:
 
 def _grey_step(image: Image) -> float:
     """Distance of two grey levels; next to nothing where values are continuous."""
-    levels = np.unique(image[:: max(1, image.shape[0] // 256)])
+    some = image[:: max(1, image.shape[0] // 256)]
+    low, high = float(some.min()), float(some.max())
+    if high - low < _MOST_LEVELS and not np.any(some % 1):
+        # a camera counts in whole numbers: which of them there are is told without sorting
+        present = np.zeros(int(high - low) + 1, bool)
+        present[(some - np.float32(low)).astype(np.int64)] = True
+        found = np.flatnonzero(present)
+        return float(np.diff(found).min()) if found.size > 1 else 0.0
+    levels = np.unique(some)
     return float(np.diff(levels).min()) if levels.size > 1 else 0.0
 
 

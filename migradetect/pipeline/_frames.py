@@ -9,6 +9,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pandas as pd
+from numba import njit
 from numpy.typing import NDArray
 
 from migradetect.calibration import Calibration
@@ -18,7 +19,7 @@ from migradetect.movie import Movie
 from migradetect.params import Params
 from migradetect.pipeline._bowl import above_bowl
 from migradetect.pipeline._model import MovieModel
-from migradetect.registration import anchored_detail, estimate_shift
+from migradetect.registration import DetailSpectrum, anchored_detail, shift_between
 
 __all__ = [
     "CleanFrame",
@@ -48,8 +49,8 @@ class FrameData:
     cells: NDArray[Any]
     cell_table: pd.DataFrame
     """From :func:`migradetect.cells.measure_cells`."""
-    detail: Image | None
-    """Anchored fine detail, for registration; None once the next frame was compared with it."""
+    detail: DetailSpectrum | None
+    """Of the anchored fine detail, for registration; None once the next frame was compared with it."""
     drift_px: tuple[float, float] = (0.0, 0.0)
     """Stage drift since the first frame (y, x)."""
     registration_confidence: float = 0.0
@@ -131,6 +132,7 @@ def prepare_frame(
     model: MovieModel,
     before: FrameData | None,
     cleaner: Cleaner | None = None,
+    is_alone: bool = False,
 ) -> tuple[FrameData, FrameSignal]:
     """Read one frame; find bodies, background, noise and the drift against the frame before.
 
@@ -148,6 +150,8 @@ def prepare_frame(
         The frame before, for drift and for parting touching cells.
     cleaner : callable, optional
         Where clean frames come from, as of :func:`clean_frame`; its images are left as they are.
+    is_alone : bool
+        No frame is compared with it: the detail for that, and the focus, are left out.
 
     Returns
     -------
@@ -172,23 +176,49 @@ def prepare_frame(
         )
         level[role] = typical(background), float(np.sqrt(typical(half_variance[role], where=halved(weight) == 1)))
         if role in model.roles:
-            excess = np.subtract(raw[role], background, out=None if is_kept else raw[role])
-            excess *= np.float32(1 / model.empty_sigma[role])
-            excess *= weight
-            signal += excess
+            excess = np.empty_like(raw[role]) if is_kept else raw[role]
+            _add_excess(raw[role], background, np.float32(1 / model.empty_sigma[role]), weight, excess, signal)
             variance += half_variance[role] * np.float32(1 / model.empty_sigma[role] ** 2)
             channels[role] = excess
-    spread = doubled(np.sqrt(variance), movie.shape_yx)
-    detail = anchored_detail(np.divide(signal, spread, out=spread), weight, calibration)
-    frame = FrameData(index, cells, cell_table, detail, level=level)
+    frame = FrameData(index, cells, cell_table, None, level=level)
     frame.colour = _colour(channels, calibration.px(model.psf_sigma_um))
-    frame.focus = typical(np.abs(detail), 0.99)
-    if before is not None and before.detail is not None and params.registration.enabled:
-        dy, dx, frame.registration_confidence = estimate_shift(before.detail, detail, params.registration, calibration)
-        frame.drift_px = (before.drift_px[0] + dy, before.drift_px[1] + dx)
-    elif before is not None:
-        frame.drift_px = before.drift_px
+    if not is_alone:
+        spread = doubled(np.sqrt(variance), movie.shape_yx)
+        detail = anchored_detail(np.divide(signal, spread, out=spread), weight, calibration)
+        frame.focus = typical(np.abs(detail), 0.99)
+        if movie.n_frames > 1:
+            _register(frame, detail, before, params, calibration)
     return frame, FrameSignal(signal, variance, is_open)
+
+
+def _register(
+    frame: FrameData, detail: Image, before: FrameData | None, params: Params, calibration: Calibration
+) -> None:
+    """Drift of a frame against the one before, and what the next one needs for its own."""
+    if params.registration.enabled:
+        frame.detail = DetailSpectrum.of(detail, params.registration, calibration)
+    if before is None:
+        return
+    frame.drift_px = before.drift_px
+    if before.detail is not None and frame.detail is not None:
+        shift = shift_between(before.detail, frame.detail, params.registration, calibration)
+        frame.drift_px = (before.drift_px[0] + shift[0], before.drift_px[1] + shift[1])
+        frame.registration_confidence = shift[2]
+
+
+@njit(cache=True, nogil=True)
+def _add_excess(
+    image: Image, background: Image, scale: float, weight: Image, excess: Image, signal: Image
+) -> None:  # pragma: no cover (numba)
+    """Write what an image has above its background, scaled and weighted, and add it to the signal.
+
+    Images may be the same one.
+    """
+    for y in range(image.shape[0]):
+        for x in range(image.shape[1]):
+            v = (image[y, x] - background[y, x]) * scale * weight[y, x]
+            excess[y, x] = v
+            signal[y, x] += v
 
 
 def clean_plane(image: Image, noise: NoiseModel) -> tuple[Image, Image]:

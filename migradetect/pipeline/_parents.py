@@ -13,6 +13,7 @@ from migradetect.assign import TRAIL_WINDOW_MIN, choose_parents, pair_features, 
 from migradetect.calibration import Calibration
 from migradetect.fibers import branch_paths
 from migradetect.params import AssignParams
+from migradetect.results import LabelStack
 from migradetect.trails import FiberBranches, trail_costs
 
 __all__ = ["find_parents", "parent_pairs", "trace_branches", "traced_frames"]
@@ -125,8 +126,10 @@ def parent_pairs(
 
 def trace_branches(planes: tuple[Planes, Planes], frame: int, calibration: Calibration) -> FiberBranches:
     """Fibers of a frame as branches that lead on to each other."""
-    paths = branch_paths(planes[1][frame].astype(np.int32), calibration)
-    return FiberBranches.from_paths(paths, planes[0][frame].astype(np.int32), calibration)
+    cells, fibers = (
+        (stack.compact(frame) if isinstance(stack, LabelStack) else stack[frame]).astype(np.int32) for stack in planes
+    )
+    return FiberBranches.from_paths(branch_paths(fibers, calibration), cells, calibration)
 
 
 def traced_frames(n_frames: int, interval_min: float) -> Iterator[int]:

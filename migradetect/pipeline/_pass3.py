@@ -114,7 +114,8 @@ def run_pass3(
             drift = (float(second.drift_um[t, 0]), float(second.drift_um[t, 1]))
             if sites.site_id.size:
                 images = _images(movie, t, model, cells)
-                arms.read(t, (images.signal / np.sqrt(images.variance)).astype(np.float32), images.weight, drift)
+                root = np.sqrt(images.variance)
+                arms.read(t, np.divide(images.signal, root, out=root), images.weight, drift)
                 ordered.do(partial(_measure, images, model, sites, cells, fibers, drift, movie.calibration))
             else:
                 ordered.do(lambda: None)

@@ -100,9 +100,10 @@ def averaged(
 
     `cleaner` is that of `prepare_frame`.
     """
-    window = Window(half)
+    near = range(max(0, index - half), min(movie.n_frames, index + half + 1))
+    window = Window(half if len(near) > 1 else 0)
     before = None
-    for one in range(max(0, index - half), min(movie.n_frames, index + half + 1)):
-        before, signal = prepare_frame(movie, one, params, model, before, cleaner)
+    for one in near:
+        before, signal = prepare_frame(movie, one, params, model, before, cleaner, is_alone=len(near) == 1)
         window.push(before, signal)
-    return *window.average(index), window.present(index) if half else None
+    return *window.average(index), window.present(index) if len(near) > 1 else None

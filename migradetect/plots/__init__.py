@@ -19,8 +19,9 @@ from migradetect.plots._cells import count_against, superplot
 from migradetect.plots._fibers import fiber_length
 from migradetect.plots._growth import diameter_and_tspan4, growth_curves, one_migrasome
 from migradetect.plots._life import births_per_hour, count_over_time, survival_curves
-from migradetect.plots._overlay import COLOURS, display_range, overlay, preview_figure, scale_bar
+from migradetect.plots._overlay import COLOURS, display_range, overlay, scale_bar
 from migradetect.plots._plate import plate_map
+from migradetect.plots._preview import preview_png
 from migradetect.plots._quality import bleaching, drift, focus
 from migradetect.plots._shares import shares
 from migradetect.plots._strip import life_strip
@@ -58,7 +59,7 @@ __all__ = [
     "one_migrasome",
     "overlay",
     "plate_map",
-    "preview_figure",
+    "preview_png",
     "save_figure",
     "scale_bar",
     "shares",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import scipy  # its parts are loaded when they are first used
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
-from scipy import stats
 
 from migradetect.plots._style import GREY, fail_without, legend, looks, nothing, one_group, plain, tidy
 from migradetect.stats import READOUTS, compare, group_order, group_values
@@ -160,7 +160,7 @@ def count_against(
     for (name, part), look in zip(groups, looks([name for name, _ in groups]).values(), strict=True):
         u, v = part[x].to_numpy(float), part[y].to_numpy(float)
         varied = u.size > 2 and np.ptp(u) > 0 and np.ptp(v) > 0
-        rho = f"rho = {stats.spearmanr(u, v).statistic:.2f}, " if varied else ""
+        rho = f"rho = {scipy.stats.spearmanr(u, v).statistic:.2f}, " if varied else ""
         text = f"{name + ': ' if name else ''}{rho}n = {u.size} cells"
         axes.plot(u, v, look.marker, color=look.colour, ms=4, alpha=0.6, mew=0, label=text)
     axes.set_ylim(bottom=-0.03 * float(rows[y].max()) - 1e-9, top=1.3 * float(rows[y].max()) + 1e-9)

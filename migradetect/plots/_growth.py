@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import scipy  # its parts are loaded when they are first used
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
 from numpy.typing import NDArray
-from scipy import stats
 
 from migradetect.plots._style import GREY, fail_without, legend, looks, note, nothing, one_group, tidy
 
@@ -124,7 +124,7 @@ def _step(rows: pd.DataFrame) -> float:
 
 
 def _middle(values: Array) -> tuple[float, float, float]:
-    interval = stats.quantile_test(values, q=float(np.median(values)), p=0.5).confidence_interval(0.95)
+    interval = scipy.stats.quantile_test(values, q=float(np.median(values)), p=0.5).confidence_interval(0.95)
     return float(np.median(values)), float(interval.low), float(interval.high)
 
 

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from matplotlib import patheffects
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import EllipseCollection, LineCollection
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
-from skimage.measure import find_contours, regionprops
 
 from migradetect.calibration import Calibration
 
-__all__ = ["COLOURS", "display_range", "overlay", "preview_figure", "scale_bar"]
+__all__ = ["COLOURS", "annotate", "display_range", "overlay", "scale_bar"]
 
 #: Okabe and Ito's palette, which all kinds of colour vision tell apart; the three also differ in brightness.
 COLOURS = {"cells": "#56B4E9", "fibers": "#D55E00", "migrasomes": "#F0E442"}
@@ -27,7 +22,6 @@ COLOURS = {"cells": "#56B4E9", "fibers": "#D55E00", "migrasomes": "#F0E442"}
 _BARS_UM = (0.5, 1, 2, 5, 10, 20, 50, 100, 200, 500)
 #: A circle is drawn this much wider than its migrasome, so that it does not hide it.
 _CIRCLE_MARGIN_UM = 0.9
-_MAX_PIXELS = 2400
 
 
 def display_range(image: NDArray[Any]) -> NDArray[np.float32]:
@@ -82,21 +76,36 @@ def overlay(
     matplotlib.axes.Axes
     """
     axes.imshow(display_range(image), cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+    return annotate(axes, image.shape, calibration, cells=cells, fibers=fibers, spots=spots)
+
+
+def annotate(
+    axes: Axes,
+    shape_yx: tuple[int, ...],
+    calibration: Calibration,
+    *,
+    cells: NDArray[Any] | None = None,
+    fibers: NDArray[Any] | None = None,
+    spots: pd.DataFrame | None = None,
+) -> Axes:
+    """Draw what :func:`overlay` draws above an image of this shape, and no image."""
     if cells is not None:
         axes.add_collection(LineCollection(_outlines(cells), colors=COLOURS["cells"], linewidths=0.9))
     if fibers is not None:
-        axes.add_collection(LineCollection(list(_segments(fibers)), colors=COLOURS["fibers"], linewidths=0.7))
+        axes.add_collection(LineCollection([_joined(_segments(fibers))], colors=COLOURS["fibers"], linewidths=0.7))
     if spots is not None and len(spots):
         axes.add_collection(_circles(axes, spots, calibration))
-    scale_bar(axes, calibration, image.shape)
-    axes.set_xlim(-0.5, image.shape[1] - 0.5)
-    axes.set_ylim(image.shape[0] - 0.5, -0.5)
+    scale_bar(axes, calibration, shape_yx)
+    axes.set_xlim(-0.5, shape_yx[1] - 0.5)
+    axes.set_ylim(shape_yx[0] - 0.5, -0.5)
     axes.set_axis_off()
     return axes
 
 
 def _outlines(labels: NDArray[Any]) -> list[NDArray[np.float64]]:
     """Outline of each label as (x, y) points; one by one, so that touching cells keep a line between them."""
+    from skimage.measure import find_contours, regionprops
+
     lines = []
     for region in regionprops(np.asarray(labels, dtype=np.int64)):
         corner = np.array(region.bbox[:2]) - 1
@@ -120,6 +129,12 @@ def _segments(skeleton: NDArray[Any]) -> NDArray[np.float64]:
         x = x + left
         parts.append(np.stack([np.stack([x, y], 1), np.stack([x + dx, y + dy], 1)], 1))
     return np.concatenate(parts).astype(np.float64)
+
+
+def _joined(segments: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Segments as one line with gaps, shape (3 S, 2): thousands of lines take matplotlib half a second."""
+    gaps = np.full((len(segments), 1, 2), np.nan)
+    return np.concatenate([segments, gaps], axis=1).reshape(-1, 2)
 
 
 def _circles(axes: Axes, spots: pd.DataFrame, calibration: Calibration) -> EllipseCollection:
@@ -154,54 +169,3 @@ def scale_bar(axes: Axes, calibration: Calibration, shape_yx: tuple[int, ...]) -
         right - length / 2, bottom - 1.8 * thick, f"{length_um:g} um", color="white", ha="center", va="bottom", size=8
     )
     label.set_path_effects([patheffects.withStroke(linewidth=1.5, foreground="black")])
-
-
-def preview_figure(
-    image: NDArray[Any],
-    calibration: Calibration,
-    *,
-    title: str,
-    cells: NDArray[Any],
-    fibers: NDArray[Any],
-    spots: pd.DataFrame,
-    counts: Mapping[str, str],
-) -> Figure:
-    """Image beside its overlay, with a legend that counts.
-
-    Parameters
-    ----------
-    image, calibration, cells, fibers, spots
-        As in :func:`overlay`.
-    title : str
-        Line above.
-    counts : mapping of str to str
-        Legend text for ``cells``, ``fibers`` and ``migrasomes``.
-
-    Returns
-    -------
-    matplotlib.figure.Figure
-    """
-    height, width = image.shape
-    # each pixel of the image gets at least one of the figure, within reason for a large camera
-    scale = min(1.0, _MAX_PIXELS / max(height, width))
-    panel = max(4.2, width * scale / 150)
-    figure = Figure(figsize=(2 * panel + 0.15, panel * height / width + 0.7), layout="constrained")
-    FigureCanvasAgg(figure)
-    left, right = figure.subplots(1, 2)
-    overlay(left, image, calibration)
-    overlay(right, image, calibration, cells=cells, fibers=fibers, spots=spots)
-    figure.suptitle(title, size=9)
-    figure.legend(
-        handles=[
-            Line2D([], [], color=COLOURS["cells"], label=counts["cells"]),
-            Line2D([], [], color=COLOURS["fibers"], label=counts["fibers"]),
-            Line2D([], [], color=COLOURS["migrasomes"], marker="o", mfc="none", ls="", label=counts["migrasomes"]),
-        ],
-        loc="outside lower center",
-        ncols=3,
-        frameon=False,
-        fontsize=8,
-        # the colours are chosen for dark images, and the legend stands on white
-        handlelength=1.5,
-    )
-    return figure

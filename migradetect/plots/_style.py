@@ -34,6 +34,7 @@ __all__ = [
     "note",
     "one_group",
     "plain",
+    "quiet",
     "save_figure",
     "tidy",
     "to_pixels",
@@ -213,7 +214,7 @@ def plain(name: str) -> str:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Letters that the font lacks are drawn as boxes; that is no news for the console."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
@@ -223,7 +224,7 @@ def _quiet() -> Iterator[None]:
 def to_png(figure: Figure, dpi: int = 150) -> bytes:
     """PNG of a figure."""
     buffer = BytesIO()
-    with _quiet():
+    with quiet():
         figure.savefig(buffer, format="png", dpi=dpi)
     return buffer.getvalue()
 
@@ -231,7 +232,7 @@ def to_png(figure: Figure, dpi: int = 150) -> bytes:
 def to_svg(figure: Figure) -> str:
     """SVG of a figure, with text as text, the same bytes each time."""
     buffer = BytesIO()
-    with matplotlib.rc_context(_VECTOR), _quiet():
+    with matplotlib.rc_context(_VECTOR), quiet():
         figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     return buffer.getvalue().decode("utf-8")
 
@@ -240,7 +241,7 @@ def to_pixels(figure: Figure, dpi: int = 100) -> NDArray[np.uint8]:
     """Pixels of a figure, shape (Y, X, 3)."""
     figure.set_dpi(dpi)
     canvas = FigureCanvasAgg(figure)
-    with _quiet():
+    with quiet():
         canvas.draw()  # type: ignore[no-untyped-call]
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()  # type: ignore[no-untyped-call]
 
@@ -264,7 +265,7 @@ def save_figure(figure: Figure, path: str | Path, dpi: int = 300) -> Path:
     """
     path = Path(path)
     try:
-        with matplotlib.rc_context(_VECTOR), _quiet():
+        with matplotlib.rc_context(_VECTOR), quiet():
             figure.savefig(path, dpi=dpi)
     except (OSError, ValueError) as error:
         raise OutputError(

@@ -209,6 +209,10 @@ def _fit(
     weight, noise_weight, clean = np.empty(k), np.empty(k), np.empty(k)
     chi2 = np.empty(n_diameters)
     sums, own = np.zeros((n_lines, 6)), np.empty(3)
+    # where no line is looked for its template is 0, and so is what it has in common with any other
+    is_line = np.empty(n_lines, np.bool_)
+    for m in range(n_lines):
+        is_line[m] = np.any(lines[m] != 0)
     weighted = np.empty((n_lines, k))
     step = np.log(diameters[1] / diameters[0])
     for i in range(n):
@@ -241,7 +245,8 @@ def _fit(
             for d in range(0, n_diameters, _STRIDE):
                 _template_sums(weight, clean, templates[s, d], own)
                 for m in range(n_lines):
-                    c = _solve(own, _overlap(templates[s, d], weighted[m]), sums[m], value[i], known[i])[0]
+                    overlap = _overlap(templates[s, d], weighted[m]) if is_line[m] else 0.0
+                    c = _solve(own, overlap, sums[m], value[i], known[i])[0]
                     if c < lowest:
                         lowest, at, arms = c, d, m
             if at < 0:
@@ -250,7 +255,7 @@ def _fit(
             chi2[at] = lowest
             for d in range(first, last + 1):
                 _template_sums(weight, clean, templates[s, d], own)
-                overlap = _overlap(templates[s, d], weighted[arms])
+                overlap = _overlap(templates[s, d], weighted[arms]) if is_line[arms] else 0.0
                 chi2[d] = _solve(own, overlap, sums[arms], value[i], known[i])[0]
                 if chi2[d] < chi2[at]:
                     at = d

@@ -15,7 +15,7 @@ from migradetect.errors import EditError, MigradetectError
 from migradetect.io import load, load_results, reopen_movie
 from migradetect.movie import Movie
 from migradetect.results import Results
-from migradetect.review import reviewed, reviewers
+from migradetect.review import reviewers
 from migradetect.tables import empty_table
 
 __all__ = ["Batch", "OneMovie", "Tables", "load_batch", "load_movie", "movie_results"]
@@ -39,6 +39,9 @@ def movie_results(out: Path, movie_id: str, reviewer: str | None = None) -> tupl
     if not known or (reviewer is not None and reviewer not in known):
         return load_results(folder), ""
     try:
+        # a review measures places anew; most results have none, and the passes need not be loaded for them
+        from migradetect.review import reviewed
+
         return reviewed(folder, reviewer=reviewer), ""
     except EditError as error:
         return load_results(folder), f"corrections are not applied: {error}"

@@ -37,6 +37,10 @@ class _ReviewedLabels(LabelStack):
     def __getitem__(self, frame: int) -> NDArray[np.uint32]:
         return self._planes[frame].copy()
 
+    def compact(self, frame: int) -> NDArray[Any]:
+        """Plane of a frame, shape (Y, X)."""
+        return self._planes[frame]
+
     def close(self) -> None:
         """Nothing to release."""
 

@@ -9,8 +9,8 @@ from typing import Any, Final, Literal
 
 import numpy as np
 import pandas as pd
+import scipy  # its parts are loaded when they are first used
 from numpy.typing import NDArray
-from scipy import stats
 
 from migradetect.errors import ParamsError, TableError, nearest_name
 from migradetect.stats._bootstrap import bootstrap_groups, limits
@@ -240,12 +240,14 @@ def _test(groups: Groups, a: str, b: str, test: str, level: str) -> dict[str, fl
         return none
     if test in ("mannwhitney", "permutation"):
         result = (
-            stats.mannwhitneyu(y, x)
+            scipy.stats.mannwhitneyu(y, x)
             if test == "mannwhitney"
-            else stats.permutation_test((y, x), _difference, n_resamples=9999, rng=np.random.default_rng(0))
+            else scipy.stats.permutation_test((y, x), _difference, n_resamples=9999, rng=np.random.default_rng(0))
         )
         return none | {"statistic": float(result.statistic), "p": float(result.pvalue)}
-    result = stats.ttest_rel(y, x) if test == "paired" else stats.ttest_ind(y, x, equal_var=test == "student")
+    result = (
+        scipy.stats.ttest_rel(y, x) if test == "paired" else scipy.stats.ttest_ind(y, x, equal_var=test == "student")
+    )
     interval = result.confidence_interval(0.95)
     return {
         "t_ci_low": float(interval.low),
@@ -263,7 +265,7 @@ def _overall(groups: Groups) -> float:
     means = [groups.means(name) for name in groups.names]
     if len(means) < 3 or min(part.size for part in means) < 2 or any(np.ptp(part) == 0 for part in means):
         return float("nan")
-    return float(stats.alexandergovern(*means).pvalue)
+    return float(scipy.stats.alexandergovern(*means).pvalue)
 
 
 def _notes(groups: Groups, level: str, out: pd.DataFrame) -> list[str]:
@@ -293,7 +295,7 @@ def adjusted(p: Array, correction: str) -> Array:
     if not known.any():
         return out
     if correction == "bh":
-        out[known] = stats.false_discovery_control(p[known], method="bh")
+        out[known] = scipy.stats.false_discovery_control(p[known], method="bh")
     elif correction == "holm":
         from migradetect.stats._mixed import load_statsmodels
 

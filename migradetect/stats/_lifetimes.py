@@ -8,8 +8,8 @@ from itertools import combinations
 
 import numpy as np
 import pandas as pd
+import scipy  # its parts are loaded when they are first used
 from numpy.typing import NDArray
-from scipy import stats
 
 from migradetect.errors import ParamsError, TableError
 from migradetect.stats._compare import Comparison, Correction, adjusted, compare
@@ -106,7 +106,7 @@ def survival(tracks: pd.DataFrame, *, ends: tuple[str, ...] = ENDS) -> SurvivalC
     start = np.array([0.0])
     if not lifetimes.size:
         return SurvivalCurve(start, np.ones(1), np.full(1, np.nan), np.full(1, np.nan), 0, 0, np.empty(0))
-    curve = stats.ecdf(_censored(lifetimes, ended)).sf
+    curve = scipy.stats.ecdf(_censored(lifetimes, ended)).sf
     if ended.any():
         with np.errstate(divide="ignore", invalid="ignore"), warnings.catch_warnings():
             # at 1 and 0 the limits are not defined, which NaN says
@@ -127,8 +127,8 @@ def survival(tracks: pd.DataFrame, *, ends: tuple[str, ...] = ENDS) -> SurvivalC
     )
 
 
-def _censored(lifetimes: Array, ended: NDArray[np.bool_]) -> stats.CensoredData:
-    return stats.CensoredData(uncensored=lifetimes[ended], right=lifetimes[~ended])
+def _censored(lifetimes: Array, ended: NDArray[np.bool_]) -> scipy.stats.CensoredData:
+    return scipy.stats.CensoredData(uncensored=lifetimes[ended], right=lifetimes[~ended])
 
 
 @dataclass(frozen=True)
@@ -218,7 +218,7 @@ def compare_lifetimes(
     for a, b in combinations(groups.names, 2):
         pair = [_censored(parts[g]["lifetime_min"].to_numpy(float), parts[g]["ended"].to_numpy(bool)) for g in (a, b)]
         testable = any(curves[g].n_ended for g in (a, b)) and all(curves[g].n > 1 for g in (a, b))
-        result = stats.logrank(*pair) if testable else None
+        result = scipy.stats.logrank(*pair) if testable else None
         rows.append(
             {
                 "a": a,

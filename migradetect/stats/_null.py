@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import scipy  # its parts are loaded when they are first used
 from numpy.typing import NDArray
-from scipy import stats
 
 from migradetect.errors import ParamsError, TableError
 from migradetect.stats._groups import group_values
@@ -61,10 +61,10 @@ def permuted_p_values(
     orders = np.array([rng.permutation(len(samples)) for _ in range(n)])
     if level == "replicates":
         means = np.array([values.mean() for values in samples])[orders]
-        result = stats.ttest_ind(means[:, :n_first], means[:, n_first:], axis=1, equal_var=False)
+        result = scipy.stats.ttest_ind(means[:, :n_first], means[:, n_first:], axis=1, equal_var=False)
         return np.asarray(result.pvalue)
     p = [
-        stats.ttest_ind(
+        scipy.stats.ttest_ind(
             np.concatenate([samples[i] for i in order[:n_first]]),
             np.concatenate([samples[i] for i in order[n_first:]]),
             equal_var=False,

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import numpy as np
 import pandas as pd
+import scipy  # its parts are loaded when they are first used
 from numpy.typing import NDArray
-from scipy import stats
 
 from migradetect.errors import TableError
 
@@ -226,7 +226,7 @@ def _robust_z(values: NDArray[np.float64], is_control: NDArray[np.bool_]) -> NDA
     if known.size < _FEWEST_CONTROLS:
         return np.full(values.shape, np.nan)
     middle = np.median(known)
-    spread = _MAD * float(stats.median_abs_deviation(known))
+    spread = _MAD * float(scipy.stats.median_abs_deviation(known))
     # where more than half of the controls are equal there is no scale, and any z would be infinite
     return (values - middle) / spread if spread > 0 else np.full(values.shape, np.nan)
 
@@ -259,7 +259,7 @@ def _quality(
     outer, inner = values[use & edge & finite], values[use & ~edge & finite]
     out |= {"edge_p": np.nan, "edge_difference": np.nan}
     if min(outer.size, inner.size) >= 4 and np.ptp(np.concatenate([outer, inner])) > 0:
-        out["edge_p"] = float(stats.mannwhitneyu(outer, inner).pvalue)
+        out["edge_p"] = float(scipy.stats.mannwhitneyu(outer, inner).pvalue)
         out["edge_difference"] = float(np.median(outer) - np.median(inner))
     out["n"] = f"n = {n.size} negative and {p.size} positive wells; edge {outer.size}, inner {inner.size}"
     return out

@@ -142,3 +142,11 @@ def test_ring_is_one_branch_that_ends_where_it_begins() -> None:
 def test_pixels_are_listed_in_order() -> None:
     labels = np.random.default_rng(2).integers(-1, 2, SHAPE).astype(np.int32)
     np.testing.assert_array_equal(list_pixels(labels), np.flatnonzero(labels))
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.uint8])
+@pytest.mark.parametrize("share", [0.0, 0.001, 0.3, 1.0])
+def test_pixels_of_any_density_and_type_are_listed(share: float, dtype: type) -> None:
+    # more pixels than the list has room for at first, and a number that is no multiple of a run
+    labels = (np.random.default_rng(5).random((61, 83)) < share).astype(dtype) * 7
+    np.testing.assert_array_equal(list_pixels(labels), np.flatnonzero(labels))

@@ -30,6 +30,8 @@ from migradetect.filters import (
     sample,
     trimmed_mean,
 )
+from migradetect.filters._nearest import _outline
+from migradetect.filters._noise import _grey_step
 
 Image = NDArray[np.float32]
 
@@ -578,3 +580,21 @@ def test_quantile_is_that_of_numpy(size: int, share: float) -> None:
     before = values.copy()
     assert quantile(values, share) == pytest.approx(float(np.quantile(values.astype(float), share)), abs=1e-9)
     np.testing.assert_array_equal(values, before)
+
+
+def test_outlines_are_pixels_with_an_open_side() -> None:
+    rng = np.random.default_rng(4)
+    for share in (0.02, 0.97):
+        labels = (ndi.gaussian_filter(rng.random((150, 133)), 2) < np.quantile(rng.random(999), share) * 0.1 + 0.45) * 3
+        labels = labels.astype(np.int32)
+        inner = ndi.binary_erosion(labels > 0, border_value=1)
+        np.testing.assert_array_equal(_outline(labels), np.argwhere((labels > 0) & ~inner))
+    full = np.ones((70, 130), np.uint8)
+    assert len(_outline(full)) == 0
+
+
+@pytest.mark.parametrize("factor", [1, 4, 0.5])
+def test_distance_of_grey_levels(factor: float) -> None:
+    image = (np.random.default_rng(0).integers(90, 4000, (64, 80)) * factor).astype(np.float32)
+    assert _grey_step(image) == np.diff(np.unique(image)).min()
+    assert _grey_step(np.full((8, 8), 7.0, np.float32)) == 0

@@ -1,3 +1,4 @@
+import cv2
 import numpy as np
 import pandas as pd
 import pytest
@@ -5,7 +6,7 @@ from matplotlib.collections import EllipseCollection, LineCollection
 from matplotlib.figure import Figure
 
 from migradetect import Calibration
-from migradetect.plots import COLOURS, display_range, overlay, preview_figure, to_png
+from migradetect.plots import COLOURS, display_range, overlay, preview_png
 from migradetect.plots._overlay import _outlines, _segments
 
 CALIBRATION = Calibration(0.1, 60.0)
@@ -79,18 +80,47 @@ def test_overlay_places_things_in_pixels(axes, image):
     assert axes.get_ylim()[0] > axes.get_ylim()[1], "row 0 is at the top"
 
 
-def test_nothing_found_is_drawn_too(image):
-    empty = np.zeros(image.shape, dtype=int)
-    figure = preview_figure(
+def _picture(image, cells, fibers, spots):
+    png = preview_png(
         image,
         CALIBRATION,
         title="dish",
-        cells=empty,
-        fibers=empty,
-        spots=pd.DataFrame({"y_um": [], "x_um": [], "diameter_um": []}),
+        cells=cells,
+        fibers=fibers,
+        spots=spots,
         counts={"cells": "0 cells", "fibers": "0 fibers", "migrasomes": "0 migrasomes"},
     )
-    assert to_png(figure).startswith(b"\x89PNG")
+    return cv2.imdecode(np.frombuffer(png, np.uint8), cv2.IMREAD_COLOR)[..., ::-1].astype(int)
+
+
+def test_nothing_found_is_drawn_too(image):
+    empty = np.zeros(image.shape, dtype=int)
+    nothing = pd.DataFrame({"y_um": [], "x_um": [], "diameter_um": []})
+    picture = _picture(image, empty, empty, nothing)
+    rows, columns = round(image.shape[0] * 630 / 80), 630
+    left, right = picture[44 : 44 + rows, :columns], picture[44 : 44 + rows, -columns:]
+    np.testing.assert_array_equal(left, right)
+    # each pixel of the image where it belongs, above the scale bar
+    middle = (np.arange(40) + 0.5) * rows / image.shape[0]
+    shown = left[middle.astype(int)][:, ((np.arange(80) + 0.5) * columns / 80).astype(int), 0]
+    np.testing.assert_allclose(shown, 255 * display_range(image)[:40], atol=0.51)
+
+
+def test_what_was_found_is_drawn_where_it_is(image):
+    cells, fibers = np.zeros(image.shape, dtype=int), np.zeros(image.shape, dtype=int)
+    cells[10:20, 10:20] = 4
+    fibers[30, 40:60] = 1
+    spots = pd.DataFrame({"y_um": [2.0], "x_um": [6.0], "diameter_um": [0.5]})
+    picture = _picture(image, cells, fibers, spots)
+    colourful = np.ptp(picture[44:516, -630:], axis=2) > 60
+    assert not (np.ptp(picture[44:516, :630], axis=2) > 60).any()
+    zoom = 630 / 80
+    y, x = (np.array(place) / zoom - 0.5 for place in np.nonzero(colourful))
+    on_outline = (np.abs(np.maximum(abs(y - 14.5), abs(x - 14.5)) - 5) < 0.5) & (y < 22)
+    on_fiber = (abs(y - 30) < 0.5) & (x > 39) & (x < 60)
+    on_ring = abs(np.hypot(y - 20, x - 60) - 7) < 0.5
+    assert (on_outline | on_fiber | on_ring).all()
+    assert min(on_outline.sum(), on_fiber.sum(), on_ring.sum()) > 50
 
 
 def test_no_global_state(image):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from drawn_shapes import draw_disc, draw_line, draw_round
@@ -157,3 +158,34 @@ def test_detail_of_small_pixels_is_kept_on_a_smaller_grid_and_tells_the_same_shi
     assert (dy, dx) == (pytest.approx(dy_full, abs=0.05), pytest.approx(dx_full, abs=0.05))
     assert (dy, dx) == (pytest.approx(shift[0], abs=0.05), pytest.approx(shift[1], abs=0.05))
     assert confidence == pytest.approx(confidence_full, rel=0.1)
+
+
+def test_a_kept_spectrum_gives_the_same_shift() -> None:
+    first, second, third = (
+        anchored_detail(beads(*place, seed), np.ones(SHAPE, np.float32), CALIBRATION)
+        for seed, place in enumerate([(0.0, 0.0), (3.4, -2.2), (1.0, 5.0)])
+    )
+    spectra = [registration.DetailSpectrum.of(one, PARAMS, CALIBRATION) for one in (first, second, third)]
+    for one, other, details in ((0, 1, (first, second)), (1, 2, (second, third))):
+        found = registration.shift_between(spectra[one], spectra[other], PARAMS, CALIBRATION)
+        assert found == estimate_shift(*details, PARAMS, CALIBRATION)
+        assert found[2] > 6, "test invalid"
+
+
+def test_pixels_as_large_as_the_grid_need_no_shrinking() -> None:
+    weight = (noise(3) > -1).astype(np.float32)
+    image = noise(1)
+    total, support, whole = registration._on_grid(image, weight, 1)
+    expect = registration._shrunk(image, weight, np.ones(1, np.float32), 1, *SHAPE)
+    for found, wanted in zip((total, support, whole), expect, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+
+
+@pytest.mark.parametrize("radius", [1, 4, 11])
+def test_erosion_by_runs_is_that_of_opencv(radius: int) -> None:
+    kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    for share in (0.0, 0.002, 0.2, 1.0):
+        mask = (np.random.default_rng(3).random((90, 121)) >= share).astype(np.uint8)
+        mask[30:50, 60:90] = share == 0
+        found = registration._eroded(mask, kernel.sum(axis=1) // 2)
+        np.testing.assert_array_equal(found, cv2.erode(mask, kernel))

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from migradetect.calibration import Calibration
 from migradetect.params import SpotParams
 from migradetect.profiles import ProfileLibrary
-from migradetect.spots import SPOT_COLUMNS, SpotImage, find_spots
+from migradetect.spots import SPOT_COLUMNS, SpotImage, _strongest, find_spots
 
 CALIBRATION = Calibration(0.14, 60.0)
 PARAMS = SpotParams()
@@ -161,3 +161,22 @@ def test_search_leaves_its_inputs_alone() -> None:
     before = image.copy()
     find(image)
     assert np.array_equal(image, before)
+
+
+def test_what_lies_on_a_stronger_maximum_is_dropped_as_one_by_one() -> None:
+    rng = np.random.default_rng(2)
+    found = np.column_stack([np.zeros(400), rng.uniform(0, 90, (400, 2)), rng.uniform(1, 50, 400), np.ones(400)])
+    sigma = rng.uniform(0.8, 9, 400)
+    order = np.argsort(-found[:, 3], kind="stable")[:300]
+    left: list[int] = []
+    gone: set[int] = set()
+    for rank, i in enumerate(order):
+        if int(i) in gone:
+            continue
+        left.append(int(i))
+        for j in order[rank + 1 :]:
+            is_near = np.hypot(*(found[j, 1:3] - found[i, 1:3])) <= 1.2 * sigma[i]
+            if is_near and sigma[j] < 1.5 * sigma[i]:
+                gone.add(int(j))
+    assert 20 < len(left) < 280, "test invalid"
+    np.testing.assert_array_equal(_strongest(found, sigma, 300), np.sort(left))
