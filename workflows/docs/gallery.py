@@ -16,7 +16,7 @@ from PIL import Image
 
 from migradetect.params import load_params
 from migradetect.pipeline import preview
-from migradetect.plots import preview_figure, to_png
+from migradetect.plots import preview_png
 from migradetect.synthetic import simulate
 
 IMAGES = Path(__file__).parents[2] / "docs" / "images"
@@ -36,7 +36,7 @@ def main() -> None:
         found = preview(movie, load_params(environ={}), frame)
         role = "tspan4" if "tspan4" in found.images else next(iter(found.images))
         n_cells, n_fibers = (len(np.unique(labels[labels > 0])) for labels in (found.cells, found.fibers))
-        figure = preview_figure(
+        png = preview_png(
             found.images[role],
             movie.calibration,
             title=f"{condition}, {role}",
@@ -49,7 +49,7 @@ def main() -> None:
                 "migrasomes": f"{len(found.spots)} candidates",
             },
         )
-        picture = Image.open(io.BytesIO(to_png(figure))).convert("RGB")
+        picture = Image.open(io.BytesIO(png)).convert("RGB")
         picture.thumbnail((WIDTH_PX, WIDTH_PX))
         picture.save(IMAGES / f"gallery_{condition}.jpg", quality=80, optimize=True)
 
