@@ -78,10 +78,12 @@ def _marks(
     height, width = image.shape
     out = np.zeros(((height + side - 1) // side, (width + side - 1) // side), np.float32)
     for y in range(height):
-        for x in range(width):
-            size = abs(image[y, x])
-            if size > out[y // side, x // side]:
-                out[y // side, x // side] = size
+        row = out[y // side]
+        for square in range(row.size):
+            largest = row[square]
+            for x in range(square * side, min((square + 1) * side, width)):
+                largest = max(largest, abs(image[y, x]))
+            row[square] = largest
     for y in range(out.shape[0]):
         for x in range(out.shape[1]):
             out[y, x] = min(max((out[y, x] * scale - begins) / (counts - begins), np.float32(0)), np.float32(1))
