@@ -20,7 +20,7 @@ COMPANY_FEATURES = ("colour_gap", "colour_over", "brightness_gap", "brightness_o
 #: Log-odds of the first judge from which on a track is sure.
 _SURE = 1.5
 #: Fewer sure ones than this have no usual colour or brightness.
-_FEWEST = 4
+_FEWEST = 8
 #: Colours and brightnesses spread by this much at least, natural logarithm.
 _LEAST_SPREAD = 0.15
 #: Deviations beyond these say no more: in spreads, and in units of the natural logarithm.

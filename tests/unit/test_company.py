@@ -12,15 +12,15 @@ def tracks(colour: list[float], brightness: list[float]) -> pd.DataFrame:
 
 
 def test_distance_from_the_sure_ones_by_hand() -> None:
-    table = tracks([0.0, 0.4, 0.8, 1.2, 3.0], [1.0, 1.0, 1.0, 1.0, -9.0])
-    company = company_of(table, np.array([2.0, 2.0, 2.0, 2.0, -1.0]))
+    table = tracks([0.0, 0.4, 0.8, 1.2] * 2 + [3.0], [1.0] * 8 + [-9.0])
+    company = company_of(table, np.array([2.0] * 8 + [-1.0]))
     assert company.colour == pytest.approx(0.6)
     # deviations 0.6, 0.2, 0.2, 0.6: their median is 0.4
     assert company.colour_spread == pytest.approx(1.48 * 0.4)
     assert (company.brightness, company.brightness_spread) == (1.0, 0.15)
     beside = company_features(table, company)
     assert tuple(beside.columns) == COMPANY_FEATURES
-    last = beside.iloc[4]
+    last = beside.iloc[8]
     assert last["colour_over"] == pytest.approx(2.4)
     assert last["colour_gap"] == pytest.approx(2.4 / (1.48 * 0.4))
     # what is far off says no more than that it is far off
@@ -28,20 +28,20 @@ def test_distance_from_the_sure_ones_by_hand() -> None:
 
 
 def test_too_few_sure_ones_have_nothing_usual() -> None:
-    table = tracks([0.0, 0.4, 0.8, 5.0], [1.0, 1.0, 1.0, 1.0])
-    company = company_of(table, np.array([2.0, 2.0, 2.0, 0.0]))
+    table = tracks([0.0, 0.4] * 4, [1.0] * 8)
+    company = company_of(table, np.array([2.0] * 7 + [0.0]))
     assert not company.is_known
     beside = company_features(table, company)
     assert beside.isna().all(axis=None)
 
 
 def test_one_channel_has_a_brightness_but_no_colour() -> None:
-    table = tracks([float("nan")] * 5, [1.0, 1.1, 1.2, 1.3, 2.0])
-    company = company_of(table, np.full(5, 3.0))
+    table = tracks([float("nan")] * 9, [1.0, 1.1, 1.1, 1.2, 1.2, 1.2, 1.3, 1.3, 2.0])
+    company = company_of(table, np.full(9, 3.0))
     assert company.is_known
     beside = company_features(table, company)
     assert beside[["colour_gap", "colour_over"]].isna().all(axis=None)
-    assert beside["brightness_over"].tolist() == pytest.approx([-0.2, -0.1, 0.0, 0.1, 0.8])
+    assert beside["brightness_over"].tolist() == pytest.approx([-0.2, -0.1, -0.1, 0.0, 0.0, 0.0, 0.1, 0.1, 0.8])
 
 
 def test_neither_the_order_of_tracks_nor_the_unit_of_the_signal_plays_a_part() -> None:

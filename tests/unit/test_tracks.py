@@ -235,12 +235,12 @@ def test_second_judge_sees_how_far_a_track_is_from_the_sure_ones(judge_file: Pat
         "value": np.array([[0, 0.0, -3.0]]),
     }
     np.savez(judge_file.with_name("company.npz"), **refuses)
-    alike = [spots(k, colour=0.5 + 0.01 * k) for k in range(1, 6)]
-    features = track_features(pd.concat([*alike, spots(6, colour=2.5)]))
+    alike = [spots(k, colour=0.5 + 0.01 * k) for k in range(1, 9)]
+    features = track_features(pd.concat([*alike, spots(9, colour=2.5)]))
     likely, unlikely = 1 / (1 + np.exp(-1.0)), 1 / (1 + np.exp(2.0))
-    np.testing.assert_allclose(learned_score(features), [likely] * 5 + [unlikely], rtol=1e-6)
+    np.testing.assert_allclose(learned_score(features), [likely] * 8 + [unlikely], rtol=1e-6)
     # a part of the tracks is judged beside all of them
-    alone = features.loc[[6]]
+    alone = features.loc[[9]]
     np.testing.assert_allclose(learned_score(alone, movie_company(features)), [unlikely], rtol=1e-6)
 
 
@@ -248,9 +248,9 @@ def test_few_sure_ones_leave_each_track_to_the_first_judge(judge_file: Path) -> 
     both = {"names": np.array([*FEATURES, *COMPANY_FEATURES])}
     np.savez(judge_file, **tiny_trees())
     np.savez(judge_file.with_name("company.npz"), **(tiny_trees() | both | {"start": np.array(9.0)}))
-    three, four = (track_features(pd.concat([spots(k) for k in range(n)])) for n in (3, 4))
-    np.testing.assert_allclose(learned_score(three), 1 / (1 + np.exp(-2.0)), rtol=1e-6)
-    np.testing.assert_allclose(learned_score(four), 1 / (1 + np.exp(-12.0)), rtol=1e-6)
+    seven, eight = (track_features(pd.concat([spots(k) for k in range(n)])) for n in (7, 8))
+    np.testing.assert_allclose(learned_score(seven), 1 / (1 + np.exp(-2.0)), rtol=1e-6)
+    np.testing.assert_allclose(learned_score(eight), 1 / (1 + np.exp(-12.0)), rtol=1e-6)
 
 
 def test_judge_of_other_features_is_refused_with_the_remedy(judge_file: Path) -> None:
