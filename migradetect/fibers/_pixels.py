@@ -11,6 +11,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from migradetect.filters import RUN_PX, holds_any
+
 __all__ = ["connected", "fill_holes", "line_ends", "list_pixels", "neighbours", "prune", "thin"]
 
 Places = NDArray[np.int64]
@@ -49,8 +51,6 @@ def _when_a_pixel_goes() -> NDArray[np.uint8]:
 
 
 _GOES = _when_a_pixel_goes()
-#: Pixels that are looked at together.
-_RUN = 64
 
 
 @njit(cache=True, nogil=True)
@@ -59,15 +59,11 @@ def list_pixels(labels: NDArray[np.int32]) -> Places:  # pragma: no cover (numba
     flat = labels.ravel()
     out = np.empty(1024, np.int64)
     m = 0
-    for start in range(0, flat.size, _RUN):
-        # lines are thin: most runs of pixels hold nothing, and that is told at many pixels a time
-        run = flat[start : start + _RUN]
-        any_set = run[0]
-        for value in run:
-            any_set |= value
-        if any_set == 0:
+    for start in range(0, flat.size, RUN_PX):
+        run = flat[start : start + RUN_PX]
+        if not holds_any(run):
             continue
-        if m + _RUN > out.size:
+        if m + RUN_PX > out.size:
             longer = np.empty(2 * out.size, np.int64)
             longer[:m] = out[:m]
             out = longer

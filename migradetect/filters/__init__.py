@@ -16,9 +16,11 @@ from migradetect.filters._lines import along_lines, line_filter, line_response
 from migradetect.filters._nearest import nearest_label
 from migradetect.filters._noise import NoiseModel, estimate_noise
 from migradetect.filters._quantile import quantile, typical
+from migradetect.filters._runs import RUN_PX, holds_any
 from migradetect.filters._scale_space import BlobScales
 
 __all__ = [
+    "RUN_PX",
     "BlobScales",
     "LineFilter",
     "NoiseModel",
@@ -31,6 +33,7 @@ __all__ = [
     "estimate_noise",
     "gaussian",
     "halved",
+    "holds_any",
     "line_filter",
     "line_response",
     "line_widths_um",

@@ -8,6 +8,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from migradetect.filters._runs import RUN_PX, holds_any
+
 __all__ = ["nearest_label"]
 
 
@@ -53,10 +55,6 @@ def nearest_label(
     return distance, label
 
 
-#: Pixels that are looked at together.
-_RUN = 64
-
-
 @njit(cache=True, nogil=True)
 def _outline(labels: NDArray[Any]) -> NDArray[np.int32]:  # pragma: no cover (numba)
     """Labelled pixels that touch an unlabelled one by an edge; shape (N, 2)."""
@@ -64,15 +62,11 @@ def _outline(labels: NDArray[Any]) -> NDArray[np.int32]:  # pragma: no cover (nu
     out = np.empty((4096, 2), np.int32)
     n = 0
     for y in range(height):
-        for start in range(0, width, _RUN):
-            # most runs of pixels hold nothing, and that is told at many pixels a time
-            run = labels[y, start : start + _RUN]
-            any_set = run[0]
-            for value in run:
-                any_set |= value
-            if any_set == 0:
+        for start in range(0, width, RUN_PX):
+            run = labels[y, start : start + RUN_PX]
+            if not holds_any(run):
                 continue
-            if n + _RUN > len(out):
+            if n + RUN_PX > len(out):
                 longer = np.empty((2 * len(out), 2), np.int32)
                 longer[:n] = out[:n]
                 out = longer

@@ -19,7 +19,7 @@ __all__ = ["present_where_changed"]
 Image = NDArray[np.float32]
 
 #: Differences that begin to count, and that count in full, units of their noise after a blur by the PSF.
-_BEGINS, _COUNTS = 2.0, 3.0
+_BEGINS, _COUNTS = np.float32(2.0), np.float32(3.0)
 #: A line that has moved leaves two marks with little between them: marks are widened by this many sigma of the PSF.
 _REACH = 6.0
 #: Side of the squares in which changes are marked, px.
@@ -41,7 +41,7 @@ def present_where_changed(mean: SpotImage, present: SpotImage, psf_px: float) ->
     Returns
     -------
     SpotImage
-        With the variance of what was taken at each pixel.
+        Images of shape (Y, X) as those given, with the variance of what was taken at each pixel.
     """
     shape = mean.signal.shape
     variance = present.variance
@@ -50,7 +50,7 @@ def present_where_changed(mean: SpotImage, present: SpotImage, psf_px: float) ->
     sigma = max(psf_px, 0.8)
     # white noise of 1 per pixel has 1 / (2 sqrt(pi) sigma) after the blur
     blurred = gaussian(change, sigma)
-    marks = _marks(blurred, np.float32(2 * np.sqrt(np.pi) * sigma), np.float32(_BEGINS), np.float32(_COUNTS), _SQUARE)
+    marks = _marks(blurred, np.float32(2 * np.sqrt(np.pi) * sigma))
     reach = max(1, round(_REACH * sigma / _SQUARE))
     marks = np.asarray(cv2.dilate(marks, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * reach + 1, 2 * reach + 1))))
     share = resize(gaussian(marks, max(sigma / _SQUARE, 0.5)), (marks.shape[0] * _SQUARE, marks.shape[1] * _SQUARE))
@@ -71,22 +71,21 @@ def _changes(
 
 
 @njit(cache=True, nogil=True)
-def _marks(
-    image: Image, scale: np.float32, begins: np.float32, counts: np.float32, side: int
-) -> Image:  # pragma: no cover (numba)
-    """How far the largest of each square counts, 0 to 1."""
+def _marks(image: Image, scale: np.float32) -> Image:  # pragma: no cover (numba)
+    """How far the largest difference of each square counts, 0 to 1; `scale` takes the image to units of its noise."""
     height, width = image.shape
-    out = np.zeros(((height + side - 1) // side, (width + side - 1) // side), np.float32)
+    out = np.zeros(((height + _SQUARE - 1) // _SQUARE, (width + _SQUARE - 1) // _SQUARE), np.float32)
     for y in range(height):
-        row = out[y // side]
+        row = out[y // _SQUARE]
         for square in range(row.size):
             largest = row[square]
-            for x in range(square * side, min((square + 1) * side, width)):
+            for x in range(square * _SQUARE, min((square + 1) * _SQUARE, width)):
                 largest = max(largest, abs(image[y, x]))
             row[square] = largest
     for y in range(out.shape[0]):
         for x in range(out.shape[1]):
-            out[y, x] = min(max((out[y, x] * scale - begins) / (counts - begins), np.float32(0)), np.float32(1))
+            share = (out[y, x] * scale - _BEGINS) / (_COUNTS - _BEGINS)
+            out[y, x] = min(max(share, np.float32(0)), np.float32(1))
     return out
 
 
