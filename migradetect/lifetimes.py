@@ -16,6 +16,10 @@ Flags = NDArray[np.bool_]
 #: Present means at least this share of the way from the empty site to the plateau. A matched filter sees a growing disc
 #: as its area; one that fades is followed for longer.
 _PRESENT_SHARE = 0.25
+#: A migrasome begins when it is this large, um: of a large one that is a small share of its plateau, but no less than
+#: what the noise and the fiber below leave to see.
+_BORN_UM = 0.5
+_LEAST_SHARE = 0.08
 #: The site's own filter answer varies by this share of the plateau: focus, bleaching, what moves past.
 _OWN_SPREAD = 0.1
 #: A change of evidence per frame is bounded, so that one wild frame can't decide.
@@ -74,14 +78,20 @@ class Trace:
 
 
 def find_existence(
-    trace: Trace, seen_first: int, seen_last: int, drop_frames: float = 2.0, uptake_frames: float = np.inf
+    trace: Trace,
+    seen_first: int,
+    seen_last: int,
+    drop_frames: float = 2.0,
+    uptake_frames: float = np.inf,
+    full_um: float = np.nan,
 ) -> Existence:
     """Stretch of frames in which a migrasome exists.
 
-    Each frame gives evidence for or against a signal of at least a quarter of the plateau; the stretch with the largest
-    sum of evidence around the frames in which it is full is taken (maximum-likelihood change-points of a step in
-    noise). The empty site has a level of its own before and after: a bare fiber answers to the filter too. Frames out
-    of the field say nothing; those under a cell say what is seen through it.
+    Each frame gives evidence for or against a signal of at least a quarter of the plateau, at the start of what half a
+    micrometre is of it; the stretch with the largest sum of evidence around the frames in which it is full is
+    taken (maximum-likelihood change-points of a step in noise). The empty site has a level of its own before and after:
+    a bare fiber answers to the filter too. Frames out of the field say nothing; those under a cell say what is seen
+    through it.
 
     Parameters
     ----------
@@ -93,6 +103,8 @@ def find_existence(
         A fall from full to nothing within this many frames is a rupture, a longer one a fade.
     uptake_frames : float
         What is still seen so long after a cell came over it was not taken up by that cell: its end is one of its own.
+    full_um : float
+        Diameter at the plateau; NaN where it is not known.
 
     Returns
     -------
@@ -115,9 +127,9 @@ def find_existence(
     born, gone = int(full[0]), int(full[-1])
     before = _level_before(trace.amplitude, readable, born, plateau)
     after = _level_after(trace.amplitude, readable, gone, plateau)
-    first = _extend(_evidence(trace, readable, before, plateau), born, -1)
+    first = _extend(_evidence(trace, readable, before, plateau, _start_share(full_um)), born, -1)
     first = max(first, _swelling_start(trace, readable, smooth, first, plateau))
-    last = _extend(_evidence(trace, readable, after, plateau), gone, 1)
+    last = _extend(_evidence(trace, readable, after, plateau, _PRESENT_SHARE), gone, 1)
     level = trace.amplitude if trace.covered is None else np.where(readable, trace.amplitude, trace.covered)
     share = (level - after) / (plateau - after)
     return _with_fate(trace, readable, share, plateau, (min(first, last), max(first, last)), drop_frames, uptake_frames)
@@ -207,14 +219,19 @@ def _best_start(
     return start
 
 
-def _evidence(trace: Trace, readable: Flags, empty: float, plateau: float) -> Array:
-    """Log-likelihood ratio of a migrasome against an empty site in each frame."""
+def _start_share(full_um: float) -> float:
+    """Share of the plateau at which one of this diameter begins."""
+    return float(np.clip((_BORN_UM / full_um) ** 2, _LEAST_SHARE, _PRESENT_SHARE)) if full_um > 0 else _PRESENT_SHARE
+
+
+def _evidence(trace: Trace, readable: Flags, empty: float, plateau: float, present: float) -> Array:
+    """Log-likelihood ratio of a migrasome of at least the share `present` of the plateau against an empty site."""
     height = plateau - empty
 
     def ratio(amplitude: Array, error: Array, usable: Flags, most: float) -> Array:
         share = np.where(usable, (amplitude - empty) / height, 0.0)
         spread = np.where(usable, np.hypot(error / height, _OWN_SPREAD), 1.0)
-        level = 2 * _PRESENT_SHARE
+        level = 2 * present
         return np.where(usable, np.clip(level * (share - level / 2) / spread**2, -most, most), 0.0)
 
     total = ratio(trace.amplitude, trace.error, readable, _MOST_EVIDENCE)
@@ -272,7 +289,8 @@ def _with_fate(
     elif outside.any() and (over > 0).mean() < 0.5:
         return Existence(first, last, "left_field", 0)
     else:
-        is_gone = (over > 0).sum() >= _LEAST_COVER and _evidence(trace, readable, 0.0, plateau)[after].sum() < 0
+        against = _evidence(trace, readable, 0.0, plateau, _PRESENT_SHARE)[after].sum() < 0
+        is_gone = (over > 0).sum() >= _LEAST_COVER and against
     if not is_gone:
         # covered until the record ends and nothing speaks for uptake
         return Existence(first, n - 1, "persist", 0)

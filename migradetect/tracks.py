@@ -64,6 +64,8 @@ _RESOLVED_UM = 0.46
 #: A bead is found in a part of its life only: what was found for less than this share of the shortest life is brief
 #: whatever its photometry says, and of the others the photometry decides.
 _FOUND_SHARE = 2 / 3
+#: Brings the product of many soft conditions to the scale of the learned score.
+_RULE_POWER = 0.275
 #: What is said of a track beside its evidence.
 _DESCRIPTION = (
     "frame_first",
@@ -243,7 +245,8 @@ def rule_score(features: pd.DataFrame) -> NDArray[np.float64]:
     score = score * above("net_um", 1.0, 0.15, -1) * above("fill", 0.35, 0.08)
     # fibers can be too dim to see, so their absence alone does not decide
     score = score * np.maximum(above("fiber_um", 1.0, 0.2, -1), 0.75)
-    return np.asarray(np.clip(score, 0, 1) ** 0.5)
+    # where the trees accept by default, the rules do as well as they can
+    return np.asarray(np.clip(score, 0, 1) ** _RULE_POWER)
 
 
 def movie_company(features: pd.DataFrame) -> Company:

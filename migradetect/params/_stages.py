@@ -201,7 +201,7 @@ class JudgeParams(StageParams):
         "learned", description="Trees trained on simulated movies, or simple physical rules that can be read."
     )
     min_score: float = Field(
-        0.55,
+        0.72,
         ge=0,
         le=1,
         description="Accepted from this score on; raise it for fewer false ones, lower it to miss fewer.",

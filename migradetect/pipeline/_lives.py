@@ -27,6 +27,8 @@ _LEAST_FOUND = 0.5
 _UPTAKE_MIN = 25.0
 #: Largest error of a diameter that counts, over the diameter.
 _MOST_ERROR = 0.6
+#: Quantile of the diameters of a life that stands for its plateau.
+_FULL_QUANTILE = 0.7
 #: Frames after birth in which fibers tell the location.
 _AFTER_BIRTH = 10
 
@@ -89,10 +91,11 @@ class Seen:
         return np.asarray(np.where(np.isfinite(self.diameter_um), self.diameter_um, 0.5) / 2)
 
 
-def read_lives(movie: Movie, seen: Seen, accepted: pd.DataFrame) -> list[Existence]:
+def read_lives(movie: Movie, seen: Seen, accepted: pd.DataFrame, params: Params) -> list[Existence]:
     """When each site holds a migrasome."""
     # out of focus a bead is dimmer and wider than it is: such frames neither begin nor end it, nor tell its size
     amplitude = np.where((seen.cell_um > CLEAR_UM) & seen.is_sharp, seen.amplitude, np.nan)
+    sized = np.where(seen.is_sized(params.photometry.min_snr), seen.diameter_um, np.nan)
     uptake = _UPTAKE_MIN / movie.calibration.frame_interval_min
     out = []
     spans = zip(accepted["frame_first"].astype(int), accepted["frame_last"].astype(int), strict=True)
@@ -107,10 +110,17 @@ def read_lives(movie: Movie, seen: Seen, accepted: pd.DataFrame) -> list[Existen
                 seen.covered[i],
                 seen.covered_err[i],
             )
-            life = find_existence(trace, *span, uptake_frames=uptake)
+            full_um = _full_size(sized[i, span[0] : span[1] + 1])
+            life = find_existence(trace, *span, uptake_frames=uptake, full_um=full_um)
         is_open = seen.is_sharp & (seen.covering_cell[i] == 0)
         out.append(_keep_to_detections(life, is_open, span, seen.is_found[i]))
     return out
+
+
+def _full_size(sized: Array) -> float:
+    """Diameter at the plateau: high among those that are known, because growth pulls the middle down; um."""
+    known = sized[np.isfinite(sized)]
+    return float(np.quantile(known, _FULL_QUANTILE)) if known.size else float("nan")
 
 
 def _keep_to_detections(existence: Existence, is_open: Flags, seen: tuple[int, int], found: Flags) -> Existence:

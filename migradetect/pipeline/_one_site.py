@@ -82,7 +82,7 @@ def read_trace(
     is_found = np.isin(trace["frame"].to_numpy(int), list(found))[None]
     site = Seen.from_table(trace, is_found, clock.is_blurred[trace["frame"].to_numpy(int)])
     spans = pd.DataFrame({"frame_first": [seen[0]], "frame_last": [seen[1]]})
-    existence = read_lives(movie, site, spans)[0] if held is None else held
+    existence = read_lives(movie, site, spans, params)[0] if held is None else held
     time = clock.time_min[trace["frame"].to_numpy(int)] if movie.n_frames > 1 else np.arange(1.0)
     fits, diameter, error = read_sizes(site, [existence], time, params)
     arms = trace["n_arms"].to_numpy(int)[:1].astype(np.int64)

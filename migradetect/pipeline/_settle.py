@@ -71,7 +71,7 @@ def settle(movie: Movie, params: Params, second: Pass2, traces: pd.DataFrame, is
     ordered = traces.iloc[np.lexsort((traces["frame"].to_numpy(), traces["migrasome_id"].to_numpy()))]
     is_found = _found_frames(second.linked, accepted.index, movie.n_frames)
     seen = Seen.from_table(ordered, is_found, is_blurred)
-    lives = read_lives(movie, seen, accepted)
+    lives = read_lives(movie, seen, accepted, params)
     if movie.n_frames == 1:
         return Settled(second, ordered, seen, lives)
     least_um, least_min = params.spots.min_diameter_um, params.judge.min_duration_min

@@ -23,6 +23,7 @@ def exists(
     error: float = 1.0,
     covered: Array | None = None,
     uptake_frames: float = np.inf,
+    full_um: float = np.nan,
 ) -> Existence:
     n = amplitude.size
     trace = Trace(
@@ -33,7 +34,7 @@ def exists(
         covered,
         None if covered is None else np.full(n, 2.0),
     )
-    return find_existence(trace, *seen, uptake_frames=uptake_frames)
+    return find_existence(trace, *seen, uptake_frames=uptake_frames, full_um=full_um)
 
 
 def noise(seed: int = 0, n: int = N) -> Array:
@@ -58,6 +59,21 @@ def test_growth_starts_before_it_is_detected() -> None:
     found = exists(ramp + noise(2), (18, N - 1))
     assert 12 < found.first <= 16
     assert (found.last, found.fate) == (N - 1, "persist")
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_large_one_begins_at_half_a_micrometre_whatever_its_plateau(seed: int) -> None:
+    diameter_um = 2 * (1 - np.exp(-np.clip(FRAMES - 12, 0, None) / 8))
+    amplitude = 200 * (diameter_um / 2) ** 2 + noise(seed)
+    reached = int(np.argmax(diameter_um >= 0.5))
+    assert abs(exists(amplitude, (22, N - 1), full_um=2.0).first - reached) <= 1
+    # without its size a quarter of the plateau is what it takes, which this one has at 1 um
+    assert exists(amplitude, (22, N - 1)).first >= reached + 2
+
+
+def test_a_small_one_begins_at_a_quarter_of_its_plateau() -> None:
+    amplitude = 20 * (1 - np.exp(-np.clip(FRAMES - 12, 0, None) / 4)) ** 2 + noise(2)
+    assert exists(amplitude, (18, N - 1), full_um=0.7) == exists(amplitude, (18, N - 1))
 
 
 def test_slow_fall_is_a_fade() -> None:
