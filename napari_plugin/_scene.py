@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ __all__ = ["Scene", "Selection", "scene_of"]
 
 #: A click selects the nearest ring whose edge is this close, um.
 _REACH_UM = 0.8
+#: What napari adds to a name that is taken.
+_NUMBERED = re.compile(r" \[\d+\]$")
 #: Field of view around what is selected, um: wide enough to see its fiber and its cell.
 _FIELD_UM = 40.0
 
@@ -148,6 +151,8 @@ class Scene:
             role, mark = convert.role_of(layer), layer.metadata[convert.KEY]
             if mark.get("session") == token or (movie is not None and role in movie.roles):
                 layer.metadata = {**layer.metadata, convert.KEY: {**mark, "session": token}}
+                # as napari called it beside the layers of the movie before, which are gone
+                layer.name = _NUMBERED.sub("", layer.name)
                 kept.add(str(role))
             else:
                 # of another session, such as that of another reviewer

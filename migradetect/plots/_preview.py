@@ -73,9 +73,7 @@ def preview_png(
         if start == 0:
             annotate(axes, image.shape, calibration, text_size=8 * scale)
         else:
-            annotate(
-                axes, image.shape, calibration, cells=cells, fibers=fibers, spots=spots, text_size=8 * scale
-            )
+            annotate(axes, image.shape, calibration, cells=cells, fibers=fibers, spots=spots, text_size=8 * scale)
     figure.suptitle(title, size=9 * scale, y=1 - 12 * scale / size[0])
     _legend(figure, counts, scale)
     grey = np.uint8(255) * np.ones(size, np.uint8)

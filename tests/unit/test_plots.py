@@ -111,7 +111,10 @@ def test_nothing_found_is_drawn_too(image):
 def test_text_of_a_large_picture_can_be_read_on_the_screen():
     def label_height(width):
         picture = _picture(
-            np.zeros((width // 4, width)), np.zeros((width // 4, width), int), np.zeros((width // 4, width), int), NOTHING
+            np.zeros((width // 4, width)),
+            np.zeros((width // 4, width), int),
+            np.zeros((width // 4, width), int),
+            NOTHING,
         )
         margin = round(44 * max(1, width / 800))
         # nothing is white in an empty image but the scale bar and its length
