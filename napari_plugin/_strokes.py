@@ -76,7 +76,7 @@ class Strokes:
         self.take()
 
     def _on_write(self) -> None:
-        # outside of strokes: fill, polygon, and napari's own undo of paint, which writes once for each move of the mouse
+        # outside of strokes: fill, polygon, and napari's own undo of paint, which writes for each move of the mouse
         if not self._is_stroke and not self._is_due:
             self._is_due = True
             self.later(self._take_due)

@@ -22,8 +22,8 @@ __all__ = ["preview_png"]
 #: Width and height of a panel in pixels: at least one for each pixel of the image, within reason for a large camera.
 _LEAST_PX, _MOST_PX = 630, 2400
 _DPI = 150
-#: Between the panels; for the title above, and for the legend below. For panels of up to 800 px, which a screen shows as
-#: they are; what is wider is seen as a whole on the same screen, so that text and margins grow with it.
+#: Between the panels; for the title above, and for the legend below. This is for panels of up to 800 px, which a screen
+#: shows as they are; what is wider is seen as a whole on the same screen, so that text and margins grow with it.
 _GAP_PX, _TITLE_PX, _LEGEND_PX = 22, 44, 60
 _UNSCALED_PX = 800
 

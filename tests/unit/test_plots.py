@@ -110,12 +110,8 @@ def test_nothing_found_is_drawn_too(image):
 
 def test_text_of_a_large_picture_can_be_read_on_the_screen():
     def label_height(width):
-        picture = _picture(
-            np.zeros((width // 4, width)),
-            np.zeros((width // 4, width), int),
-            np.zeros((width // 4, width), int),
-            NOTHING,
-        )
+        empty = np.zeros((width // 4, width), int)
+        picture = _picture(empty, empty, empty, NOTHING)
         margin = round(44 * max(1, width / 800))
         # nothing is white in an empty image but the scale bar and its length
         on = np.flatnonzero((picture[margin : margin + width // 4, :width] > 128).all(axis=2).any(axis=1))
