@@ -54,12 +54,14 @@ def look_at(viewer: ViewerModel, y_um: float, x_um: float, field_um: float) -> N
 
 
 def show_scale_bar(viewer: ViewerModel, visible: bool = True) -> None:
-    """Scale bar in um, bottom right; its unit comes from the layers."""
+    """Scale bar in um, bottom left; its unit comes from the layers."""
     bar, _ = _overlays(viewer)
     bar.visible = visible
     bar.colored = False
     bar.font_size = 9
-    bar.position = "bottom_right"
+    # at the right its place is a fraction that napari takes for another one each time the time stamp changes, and draws
+    # the whole view twice
+    bar.position = "bottom_left"
 
 
 def show_time(viewer: ViewerModel, text: str | None) -> None:

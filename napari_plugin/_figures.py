@@ -203,10 +203,11 @@ def draw_counts(figure: Figure, tables: Tables, cell_id: int | None = None) -> N
     if unknown.any():
         axes.step(minutes, unknown, where="mid", color="#9A9A9A", ls=":", label="parent unknown")
     _whole_movie(axes, tables)
+    has_legend = len(cells) <= 12
     # room for the legend above the curves
-    axes.set_ylim(0, max(1.0, axes.get_ylim()[1]) * 1.35)
+    axes.set_ylim(0, max(1.0, axes.get_ylim()[1]) * (1.35 if has_legend else 1.05))
     axes.yaxis.set_major_locator(MaxNLocator(nbins="auto", steps=[1, 2, 2.5, 5, 10], integer=True))
-    if len(cells) <= 12:
+    if has_legend:
         _legend(axes, loc="upper left", ncols=2)
 
 

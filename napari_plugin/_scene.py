@@ -19,6 +19,7 @@ from migradetect_napari._open import (
     HIDDEN,
     hidden_layer,
     lock_of,
+    mark_of,
     points_of,
     result_layers,
     shown_candidates,
@@ -147,6 +148,7 @@ class Scene:
         kept = set()
         token = token_of(self.session)
         movie = self.session.movie
+        self._adopt_recording()
         for layer in [one for one in self.viewer.layers if self._is_mine(one)]:
             role, mark = convert.role_of(layer), layer.metadata[convert.KEY]
             if mark.get("session") == token or (movie is not None and role in movie.roles):
@@ -158,6 +160,15 @@ class Scene:
                 # of another session, such as that of another reviewer
                 self.viewer.layers.remove(layer)
         return kept
+
+    def _adopt_recording(self) -> None:
+        """Take the images that were open before the movie was analysed: shown twice, they are too bright."""
+        path = None if self.session.movie is None else self.session.movie.provenance.get("path")
+        for layer in self.viewer.layers:
+            mark = layer.metadata.get(convert.KEY) or {}
+            recording = mark.get("movie")
+            if path and recording is not None and not mark.get("out_dir") and recording.provenance.get("path") == path:
+                layer.metadata = {**layer.metadata, convert.KEY: {**mark, **mark_of(self.session, self.name)}}
 
     def _is_mine(self, layer: Any) -> bool:
         mark = layer.metadata.get(convert.KEY) or {}

@@ -182,6 +182,22 @@ def test_what_is_written_outside_of_strokes_is_one_correction(scene):
     assert (scene.session.labels["cells"][3][30, 150:164] == 1).sum() >= 12
 
 
+def test_images_that_were_open_before_the_run_are_not_shown_twice(session, movie):
+    from napari.components import ViewerModel
+
+    from migradetect_napari._open import movie_layers
+    from migradetect_napari._scene import Scene
+
+    viewer = ViewerModel()
+    for data, options, _ in movie_layers(movie):
+        viewer.add_image(data, **options)
+    before = list(viewer.layers)
+    scene = Scene(viewer, session)
+    assert [layer for layer in viewer.layers if role_of(layer) in ("tspan4", "wga")] == before
+    assert scene.layer("wga") is before[1]
+    assert list(viewer.layers)[:2] == before, "below what was found"
+
+
 def test_the_place_of_a_mouse_that_rests_follows_the_view(scene):
     """Napari knows where the mouse is from its moves only, and the keys of corrections ask for it."""
     viewer = scene.viewer

@@ -203,6 +203,25 @@ def test_the_line_of_the_time_is_painted_with_the_window(review, viewer, qtbot, 
     plots._timer.stop()
 
 
+def test_a_step_draws_the_view_once(make_napari_viewer, out, qtbot):
+    """Drawing takes most of a step; what moves while the view is drawn, such as overlays, makes napari draw it again."""
+    viewer = make_napari_viewer(show=True)
+    review = open_review(viewer, out, "dish")
+    viewer.window.resize(1003, 701)
+    qtbot.wait(300)
+    drawn = []
+    # nothing public tells how often it is drawn
+    canvas = viewer.window._qt_viewer.canvas
+    for frame in range(1, 9):  # the letters of the time stamp are made once
+        review.scene.go_to_frame(frame)
+        qtbot.wait(60)
+    canvas._scene_canvas.events.draw.connect(lambda event: drawn.append(event))
+    for frame in range(1, 9):
+        review.scene.go_to_frame(frame)
+        qtbot.wait(60)
+    assert 8 <= len(drawn) < 12
+
+
 def test_open_review_fills_one_panel(make_napari_viewer, out):
     viewer = make_napari_viewer()
     widget = open_review(viewer, out)
