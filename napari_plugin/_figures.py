@@ -104,7 +104,7 @@ def draw_growth(figure: Figure, tables: Tables, migrasome_id: int | None) -> Non
     )
     _draw_fit(axes, track, minutes)
     axes.set_ylim(0, axes.get_ylim()[1] * 1.3)
-    _draw_signal(axes, site)
+    _draw_signal(axes, site, rows["frame"])
     _whole_movie(axes, tables)
     for column, colour, name in (("birth_time_min", _BIRTH, "birth"), ("end_time_min", _END, "end")):
         if pd.notna(track[column]):
@@ -144,7 +144,7 @@ def _draw_fit(axes: Axes, track: pd.Series[Any], minutes: NDArray[np.float64]) -
     axes.plot(time, fit.diameter(time), color=STYLE["diameter"], lw=1.5, alpha=0.8, label="fit")
 
 
-def _draw_signal(axes: Axes, site: pd.DataFrame) -> None:
+def _draw_signal(axes: Axes, site: pd.DataFrame, existing: pd.Series[Any]) -> None:
     # through a body the signal is that of the body
     signal = np.where(site["is_covered"].astype(bool), np.nan, _numbers(site["tspan4_signal"]))
     if not np.isfinite(signal).any():
@@ -153,6 +153,12 @@ def _draw_signal(axes: Axes, site: pd.DataFrame) -> None:
     _dress(twin)
     twin.set_facecolor("none")
     twin.plot(_numbers(site["time_min"]), signal, color=STYLE["tspan4"], lw=1.2, alpha=0.9)
+    # while a body passes, the place may be a hundred times as bright or dark: what is there when it exists sets the scale
+    own = signal[site["frame"].isin(existing).to_numpy() & np.isfinite(signal)]
+    if own.size:
+        low, high = min(0.0, float(own.min())), max(float(own.max()), 0.0)
+        spare = 0.3 * (high - low) or 1.0
+        twin.set_ylim(low - (spare / 3 if low < 0 else 0.0), high + spare)
     twin.set_ylabel("TSPAN4 (count um2)", fontsize=8, color=STYLE["tspan4"])
     twin.tick_params(axis="y", colors=STYLE["tspan4"])
     axes.plot([], [], color=STYLE["tspan4"], label="TSPAN4")
