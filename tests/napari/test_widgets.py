@@ -204,7 +204,7 @@ def test_the_line_of_the_time_is_painted_with_the_window(review, viewer, qtbot, 
 
 
 def test_a_step_draws_the_view_once(make_napari_viewer, out, qtbot):
-    """Drawing takes most of a step; what moves while the view is drawn, such as overlays, makes napari draw it again."""
+    """Drawing takes most of a step; what moves meanwhile, such as overlays, makes napari draw it again."""
     viewer = make_napari_viewer(show=True)
     review = open_review(viewer, out, "dish")
     viewer.window.resize(1003, 701)
