@@ -153,7 +153,7 @@ def _draw_signal(axes: Axes, site: pd.DataFrame, existing: pd.Series[Any]) -> No
     _dress(twin)
     twin.set_facecolor("none")
     twin.plot(_numbers(site["time_min"]), signal, color=STYLE["tspan4"], lw=1.2, alpha=0.9)
-    # beside a body that passes, the signal may be off a hundredfold: what it is while the migrasome exists sets the scale
+    # beside a body that passes, the signal may be off a hundredfold: the scale is that of the frames in which it exists
     own = signal[site["frame"].isin(existing).to_numpy() & np.isfinite(signal)]
     if own.size:
         low, high = min(0.0, float(own.min())), max(float(own.max()), 0.0)
