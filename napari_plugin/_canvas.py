@@ -40,7 +40,9 @@ class Canvas(FigureCanvasQTAgg):
         if self._still is not None and self.isVisible():
             self.restore_region(self._still)
             self._draw_line()
-            self.blit(self.figure.bbox)
+            # not blit(), which paints the window at once: three times for each step, and while napari, which is in the
+            # midst of removing layers, can't paint its list of them
+            self.update()
 
     def _on_draw(self, event: Any) -> None:
         self._still = self.copy_from_bbox(self.figure.bbox)

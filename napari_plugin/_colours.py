@@ -73,9 +73,9 @@ def colours_of(table: pd.DataFrame, by: str) -> NDArray[np.float32]:
         Red, green, blue, opacity, 0 to 1.
     """
     if by in LEGEND:
-        colours = {name: _rgba(colour) for name, colour in LEGEND[by].items()}
-        names = table[by].astype(object).where(table[by].notna(), None)
-        return np.array([colours.get(name, _rgba(_UNKNOWN)) for name in names], np.float32).reshape(-1, 4)
+        # rows are many, and names few; what is no name has code -1, and takes the last colour
+        codes = pd.Categorical(table[by], categories=list(LEGEND[by])).codes
+        return np.array([_rgba(colour) for colour in (*LEGEND[by].values(), _UNKNOWN)], np.float32)[codes]
     if by.endswith("_id"):
         return id_colours(table[by])
     values = table[by].to_numpy(dtype=float, na_value=np.nan)

@@ -43,18 +43,25 @@ def look_at(viewer: ViewerModel, y_um: float, x_um: float, field_um: float) -> N
     """Centre the view on a place; zoom in until the field is at most so wide, and never out."""
     scene = getattr(viewer, "scene", None)
     camera = viewer.camera if scene is None else scene.camera
+    before, zoom = np.array(camera.center[-2:], float), float(camera.zoom)
     camera.center = (*camera.center[:-2], y_um, x_um)
     # world units are um, and zoom is canvas pixels per um
     camera.zoom = max(camera.zoom, 600.0 / field_um)
+    # napari asks where the mouse is only when it moves: below one that rests there is another place now
+    *others, y, x = viewer.cursor.position
+    place = (y_um, x_um) + (np.array((y, x)) - before) * zoom / camera.zoom
+    viewer.cursor.position = (*others, *(float(value) for value in place))
 
 
 def show_scale_bar(viewer: ViewerModel, visible: bool = True) -> None:
-    """Scale bar in um, bottom right; its unit comes from the layers."""
+    """Scale bar in um, bottom left; its unit comes from the layers."""
     bar, _ = _overlays(viewer)
     bar.visible = visible
     bar.colored = False
     bar.font_size = 9
-    bar.position = "bottom_right"
+    # at the right its place is a fraction that napari takes for another one each time the time stamp changes, and draws
+    # the whole view twice
+    bar.position = "bottom_left"
 
 
 def show_time(viewer: ViewerModel, text: str | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from qtpy.QtCore import Signal
+from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -122,6 +122,7 @@ class CorrectBox(QWidget):
         if scene is not None:
             session = scene.session
             scene.strokes.background = self.paint_in_background
+            scene.strokes.later = lambda take: QTimer.singleShot(0, take)
 
             def warm_up(task: Task) -> None:
                 # the window is drawn first
@@ -255,6 +256,8 @@ class CorrectBox(QWidget):
 
     def finish_painting(self) -> None:
         """Wait until everything that was painted is in the log."""
+        if self._desk is not None:
+            self._desk.scene.strokes.take()
         while self._painting is not None:
             self._painting[0].wait()
             self._on_painted()

@@ -148,6 +148,10 @@ class ExportWidget(QWidget):
         self.film_button.setText("Save film...")
         self.message.setText(text)
 
+    def _on_frame(self, done: int) -> None:
+        # a method of this panel, which Qt no longer calls once the panel is gone
+        self.progress.setValue(done)
+
     def _on_saved(self, path: Path) -> None:
         self._done(f"saved: {path}")
 
@@ -208,7 +212,7 @@ class ExportWidget(QWidget):
             )
 
         self.task = Task(work)
-        self.task.progress.connect(self.progress.setValue)
+        self.task.progress.connect(self._on_frame)
         self.task.done.connect(self._on_saved)
         self.task.failed.connect(self._done)
         self.task.start()

@@ -104,7 +104,7 @@ def draw_growth(figure: Figure, tables: Tables, migrasome_id: int | None) -> Non
     )
     _draw_fit(axes, track, minutes)
     axes.set_ylim(0, axes.get_ylim()[1] * 1.3)
-    _draw_signal(axes, site)
+    _draw_signal(axes, site, rows["frame"])
     _whole_movie(axes, tables)
     for column, colour, name in (("birth_time_min", _BIRTH, "birth"), ("end_time_min", _END, "end")):
         if pd.notna(track[column]):
@@ -144,7 +144,7 @@ def _draw_fit(axes: Axes, track: pd.Series[Any], minutes: NDArray[np.float64]) -
     axes.plot(time, fit.diameter(time), color=STYLE["diameter"], lw=1.5, alpha=0.8, label="fit")
 
 
-def _draw_signal(axes: Axes, site: pd.DataFrame) -> None:
+def _draw_signal(axes: Axes, site: pd.DataFrame, existing: pd.Series[Any]) -> None:
     # through a body the signal is that of the body
     signal = np.where(site["is_covered"].astype(bool), np.nan, _numbers(site["tspan4_signal"]))
     if not np.isfinite(signal).any():
@@ -153,6 +153,12 @@ def _draw_signal(axes: Axes, site: pd.DataFrame) -> None:
     _dress(twin)
     twin.set_facecolor("none")
     twin.plot(_numbers(site["time_min"]), signal, color=STYLE["tspan4"], lw=1.2, alpha=0.9)
+    # beside a body that passes, the signal may be off a hundredfold: the scale is that of the frames in which it exists
+    own = signal[site["frame"].isin(existing).to_numpy() & np.isfinite(signal)]
+    if own.size:
+        low, high = min(0.0, float(own.min())), max(float(own.max()), 0.0)
+        spare = 0.3 * (high - low) or 1.0
+        twin.set_ylim(low - (spare / 3 if low < 0 else 0.0), high + spare)
     twin.set_ylabel("TSPAN4 (count um2)", fontsize=8, color=STYLE["tspan4"])
     twin.tick_params(axis="y", colors=STYLE["tspan4"])
     axes.plot([], [], color=STYLE["tspan4"], label="TSPAN4")
@@ -203,10 +209,11 @@ def draw_counts(figure: Figure, tables: Tables, cell_id: int | None = None) -> N
     if unknown.any():
         axes.step(minutes, unknown, where="mid", color="#9A9A9A", ls=":", label="parent unknown")
     _whole_movie(axes, tables)
+    has_legend = len(cells) <= 12
     # room for the legend above the curves
-    axes.set_ylim(0, max(1.0, axes.get_ylim()[1]) * 1.35)
+    axes.set_ylim(0, max(1.0, axes.get_ylim()[1]) * (1.35 if has_legend else 1.05))
     axes.yaxis.set_major_locator(MaxNLocator(nbins="auto", steps=[1, 2, 2.5, 5, 10], integer=True))
-    if len(cells) <= 12:
+    if has_legend:
         _legend(axes, loc="upper left", ncols=2)
 
 

@@ -114,6 +114,9 @@ class PlaneStack:
         frames = np.arange(self.shape[0])[first]
         if frames.ndim == 0:
             return self[(int(frames), *rest)]
+        if isinstance(first, slice) and frames.size == 1:
+            # what napari asks for at each step: no copy
+            return self.plane(int(frames[0]))[tuple(rest)][np.newaxis]
         if isinstance(first, slice) or not rest:
             inner = [self.plane(int(frame))[tuple(rest)] for frame in frames]
             return np.stack(inner) if inner else np.empty((0, *self.plane(0)[tuple(rest)].shape), self.dtype)

@@ -8,8 +8,10 @@ import numpy as np
 from qtpy.QtCore import QTimer, Signal
 from qtpy.QtWidgets import QCheckBox, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
+from migradetect_napari import _compat as compat
 from migradetect_napari import _convert as convert
 from migradetect_napari._canvas import Canvas
+from migradetect_napari._colours import PALETTE
 from migradetect_napari._figures import draw_threshold
 from migradetect_napari._worker import Task
 
@@ -153,14 +155,15 @@ class PreviewBox(QWidget):
             layer = next((one for one in self.viewer.layers if convert.role_of(one) == role), None)
             if layer is None:
                 active = self.viewer.layers.selection.active
+                if kind == "labels":
+                    # napari's own colours have some that are too dark for thin lines on a dark image
+                    options = options | {"colormap": compat.label_colours(PALETTE)}
                 layer = getattr(self.viewer, f"add_{kind}")(data, **options)
                 if role == "preview_cells":
                     layer.contour = 2
                 self.viewer.layers.selection.active = active
             elif kind == "points":
-                from migradetect_napari._compat import replace_points
-
-                replace_points(layer, data, options)
+                compat.replace_points(layer, data, options)
             else:
                 layer.data = data
 

@@ -69,7 +69,8 @@ def _panel(viewer: napari.Viewer) -> ReviewWidget:
     widget = _widgets.get(compat.key_of(viewer))
     if widget is None:
         widget = ReviewWidget(viewer)
-        viewer.window.add_dock_widget(widget, name="Review and correct", area="right")
+        # in front of a panel that is there: below it, neither has room
+        viewer.window.add_dock_widget(widget, name="Review and correct", area="right", tabify=True)
         viewer.window.add_dock_widget(PlotsWidget(viewer), name="Growth, counts and lineage", area="bottom")
     return widget
 
@@ -225,7 +226,8 @@ class ReviewWidget(QWidget):
         self.fill()
         lost = len(session.orphans)
         if lost:
-            self.correct.say(f"{lost} earlier corrections do not apply to these results: {session.orphans[0].reason}")
+            what = "1 earlier correction does" if lost == 1 else f"{lost} earlier corrections do"
+            self.correct.say(f"{what} not apply to these results: {session.orphans[0].reason}")
         elif session.notes:
             self.correct.say(session.notes[0], is_error=True)
         else:

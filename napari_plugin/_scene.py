@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from migradetect_napari._open import (
     HIDDEN,
     hidden_layer,
     lock_of,
+    mark_of,
     points_of,
     result_layers,
     shown_candidates,
@@ -35,6 +37,8 @@ __all__ = ["Scene", "Selection", "scene_of"]
 
 #: A click selects the nearest ring whose edge is this close, um.
 _REACH_UM = 0.8
+#: What napari adds to a name that is taken.
+_NUMBERED = re.compile(r" \[\d+\]$")
 #: Field of view around what is selected, um: wide enough to see its fiber and its cell.
 _FIELD_UM = 40.0
 
@@ -144,15 +148,27 @@ class Scene:
         kept = set()
         token = token_of(self.session)
         movie = self.session.movie
+        self._adopt_recording()
         for layer in [one for one in self.viewer.layers if self._is_mine(one)]:
             role, mark = convert.role_of(layer), layer.metadata[convert.KEY]
             if mark.get("session") == token or (movie is not None and role in movie.roles):
                 layer.metadata = {**layer.metadata, convert.KEY: {**mark, "session": token}}
+                # as napari called it beside the layers of the movie before, which are gone
+                layer.name = _NUMBERED.sub("", layer.name)
                 kept.add(str(role))
             else:
                 # of another session, such as that of another reviewer
                 self.viewer.layers.remove(layer)
         return kept
+
+    def _adopt_recording(self) -> None:
+        """Take the images that were open before the movie was analysed: shown twice, they are too bright."""
+        path = None if self.session.movie is None else self.session.movie.provenance.get("path")
+        for layer in self.viewer.layers:
+            mark = layer.metadata.get(convert.KEY) or {}
+            recording = mark.get("movie")
+            if path and recording is not None and not mark.get("out_dir") and recording.provenance.get("path") == path:
+                layer.metadata = {**layer.metadata, convert.KEY: {**mark, **mark_of(self.session, self.name)}}
 
     def _is_mine(self, layer: Any) -> bool:
         mark = layer.metadata.get(convert.KEY) or {}

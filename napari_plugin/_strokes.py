@@ -18,6 +18,8 @@ __all__ = ["Background", "Strokes", "at_once"]
 
 #: Does work, then hands what it gave, or the line that says what went wrong, to what follows.
 Background = Callable[[Callable[[], Any], Callable[[Any, "str | None"], None]], None]
+#: Calls something once what goes on now has ended.
+Later = Callable[[Callable[[], None]], None]
 
 
 def at_once(work: Callable[[], Any], finish: Callable[[Any, str | None], None]) -> None:
@@ -49,6 +51,9 @@ class Strokes:
         self._is_stroke = self._is_taking = False
         #: Where corrections are made; a window sets one that works in another thread.
         self.background: Background = at_once
+        #: When what was written outside of strokes is taken; a window lets napari write all of it first.
+        self.later: Later = lambda take: take()
+        self._is_due = False
 
     @property
     def is_busy(self) -> bool:
@@ -71,8 +76,14 @@ class Strokes:
         self.take()
 
     def _on_write(self) -> None:
-        # outside of strokes: fill, polygon, and napari's own undo of paint
-        if not self._is_stroke:
+        # outside of strokes: fill, polygon, and napari's own undo of paint, which writes for each move of the mouse
+        if not self._is_stroke and not self._is_due:
+            self._is_due = True
+            self.later(self._take_due)
+
+    def _take_due(self) -> None:
+        self._is_due = False
+        if not self._scene.is_closed and not self._is_stroke:
             self.take()
 
     def take(self) -> None:

@@ -69,6 +69,11 @@ def _shown(value: Any) -> str:
     return "not reviewed" if value == "auto" else str(value).replace("_", " ")
 
 
+def _extends(event: Any) -> bool:
+    modifiers = event.modifiers()
+    return bool(modifiers & (Qt.KeyboardModifier.ControlModifier | Qt.KeyboardModifier.ShiftModifier))
+
+
 class ListView(QTableView):
     """List with the ids in its first column.
 
@@ -102,6 +107,7 @@ class ListView(QTableView):
         self.selectionModel().currentRowChanged.connect(self._on_current)
         self._is_quiet = False
         self._is_fitted = False
+        self._is_extending = False
 
     @property
     def table(self) -> pd.DataFrame:
@@ -144,9 +150,17 @@ class ListView(QTableView):
         """Letters are the keys of corrections, also while the list has the focus; it has no search of its own."""
         if event.text().isprintable() and event.text().strip():
             event.ignore()
-        else:
-            super().keyPressEvent(event)
+            return
+        self._is_extending = _extends(event)
+        super().keyPressEvent(event)
+        self._is_extending = False
+
+    def mousePressEvent(self, event: Any) -> None:
+        """With Ctrl or Shift, more rows are selected: the first of them stays what is looked at."""
+        self._is_extending = _extends(event)
+        super().mousePressEvent(event)
+        self._is_extending = False
 
     def _on_current(self, current: QModelIndex, before: QModelIndex) -> None:
-        if not self._is_quiet and current.isValid():
+        if not self._is_quiet and not self._is_extending and current.isValid():
             self.picked.emit(int(self.table["id"].iloc[current.row()]))

@@ -87,15 +87,16 @@ def annotate(
     cells: NDArray[Any] | None = None,
     fibers: NDArray[Any] | None = None,
     spots: pd.DataFrame | None = None,
+    text_size: float = 8,
 ) -> Axes:
-    """Draw what :func:`overlay` draws above an image of this shape, and no image."""
+    """Draw what :func:`overlay` draws above an image of this shape, and no image; `text_size` is in points."""
     if cells is not None:
         axes.add_collection(LineCollection(_outlines(cells), colors=COLOURS["cells"], linewidths=0.9))
     if fibers is not None:
         axes.add_collection(LineCollection([_joined(_segments(fibers))], colors=COLOURS["fibers"], linewidths=0.7))
     if spots is not None and len(spots):
         axes.add_collection(_circles(axes, spots, calibration))
-    scale_bar(axes, calibration, shape_yx)
+    scale_bar(axes, calibration, shape_yx, text_size)
     axes.set_xlim(-0.5, shape_yx[1] - 0.5)
     axes.set_ylim(shape_yx[0] - 0.5, -0.5)
     axes.set_axis_off()
@@ -155,7 +156,7 @@ def _circles(axes: Axes, spots: pd.DataFrame, calibration: Calibration) -> Ellip
     )
 
 
-def scale_bar(axes: Axes, calibration: Calibration, shape_yx: tuple[int, ...]) -> None:
+def scale_bar(axes: Axes, calibration: Calibration, shape_yx: tuple[int, ...], text_size: float = 8) -> None:
     """Draw a bar of a round length, near a fifth of the width, with its length above it."""
     height, width = shape_yx[:2]
     target = calibration.um(float(width)) / 5
@@ -166,6 +167,12 @@ def scale_bar(axes: Axes, calibration: Calibration, shape_yx: tuple[int, ...]) -
         Rectangle((right - length, bottom - thick), length, thick, facecolor="white", edgecolor="black", lw=0.5)
     )
     label = axes.text(
-        right - length / 2, bottom - 1.8 * thick, f"{length_um:g} um", color="white", ha="center", va="bottom", size=8
+        right - length / 2,
+        bottom - 1.8 * thick,
+        f"{length_um:g} um",
+        color="white",
+        ha="center",
+        va="bottom",
+        size=text_size,
     )
-    label.set_path_effects([patheffects.withStroke(linewidth=1.5, foreground="black")])
+    label.set_path_effects([patheffects.withStroke(linewidth=1.5 * text_size / 8, foreground="black")])

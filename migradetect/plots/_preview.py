@@ -22,8 +22,10 @@ __all__ = ["preview_png"]
 #: Width and height of a panel in pixels: at least one for each pixel of the image, within reason for a large camera.
 _LEAST_PX, _MOST_PX = 630, 2400
 _DPI = 150
-#: Between the panels; for the title above, and for the legend below.
+#: Between the panels; for the title above, and for the legend below. This is for panels of up to 800 px, which a screen
+#: shows as they are; what is wider is seen as a whole on the same screen, so that text and margins grow with it.
 _GAP_PX, _TITLE_PX, _LEGEND_PX = 22, 44, 60
+_UNSCALED_PX = 800
 
 
 def preview_png(
@@ -58,20 +60,22 @@ def preview_png(
     height, width = image.shape
     zoom = max(_LEAST_PX, width * min(1.0, _MOST_PX / max(height, width))) / width
     rows, columns = max(1, round(height * zoom)), max(1, round(width * zoom))
-    size = _TITLE_PX + rows + _LEGEND_PX, 2 * columns + _GAP_PX
-    left, right = np.s_[_TITLE_PX : _TITLE_PX + rows, :columns], np.s_[_TITLE_PX : _TITLE_PX + rows, -columns:]
+    scale = max(1.0, columns / _UNSCALED_PX)
+    gap, above, below = (round(scale * n) for n in (_GAP_PX, _TITLE_PX, _LEGEND_PX))
+    size = above + rows + below, 2 * columns + gap
+    left, right = np.s_[above : above + rows, :columns], np.s_[above : above + rows, -columns:]
     figure = Figure(figsize=(size[1] / _DPI, size[0] / _DPI), dpi=_DPI)
     share = columns / size[1], rows / size[0]
     for start in (0.0, 1 - share[0]):
-        axes = figure.add_axes((start, _LEGEND_PX / size[0], *share))
+        axes = figure.add_axes((start, below / size[0], *share))
         # pixels need not be square to the last digit: the panel is a whole number of them
         axes.set_aspect("auto")
         if start == 0:
-            annotate(axes, image.shape, calibration)
+            annotate(axes, image.shape, calibration, text_size=8 * scale)
         else:
-            annotate(axes, image.shape, calibration, cells=cells, fibers=fibers, spots=spots)
-    figure.suptitle(title, size=9, y=1 - 12 / size[0])
-    _legend(figure, counts)
+            annotate(axes, image.shape, calibration, cells=cells, fibers=fibers, spots=spots, text_size=8 * scale)
+    figure.suptitle(title, size=9 * scale, y=1 - 12 * scale / size[0])
+    _legend(figure, counts, scale)
     grey = np.uint8(255) * np.ones(size, np.uint8)
     mode = cv2.INTER_AREA if zoom < 1 else cv2.INTER_NEAREST
     shown = cv2.resize(np.rint(255 * display_range(image)).astype(np.uint8), (columns, rows), interpolation=mode)
@@ -82,17 +86,27 @@ def preview_png(
     return png.tobytes()
 
 
-def _legend(figure: Figure, counts: Mapping[str, str]) -> None:
+def _legend(figure: Figure, counts: Mapping[str, str], scale: float) -> None:
     figure.legend(
         handles=[
-            Line2D([], [], color=COLOURS["cells"], label=counts["cells"]),
-            Line2D([], [], color=COLOURS["fibers"], label=counts["fibers"]),
-            Line2D([], [], color=COLOURS["migrasomes"], marker="o", mfc="none", ls="", label=counts["migrasomes"]),
+            Line2D([], [], color=COLOURS["cells"], lw=1.5 * scale, label=counts["cells"]),
+            Line2D([], [], color=COLOURS["fibers"], lw=1.5 * scale, label=counts["fibers"]),
+            Line2D(
+                [],
+                [],
+                color=COLOURS["migrasomes"],
+                marker="o",
+                ms=6 * scale,
+                mew=scale,
+                mfc="none",
+                ls="",
+                label=counts["migrasomes"],
+            ),
         ],
         loc="lower center",
         ncols=3,
         frameon=False,
-        fontsize=8,
+        fontsize=8 * scale,
         # the colours are chosen for dark images, and the legend stands on white
         handlelength=1.5,
     )

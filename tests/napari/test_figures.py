@@ -31,6 +31,23 @@ def test_growth_shows_points_fit_birth_and_signal(session, figure):
     assert figure.axes[1].get_ylabel().startswith("TSPAN4")
 
 
+def test_what_passed_before_does_not_flatten_the_signal(session, figure):
+    tables = session.tables
+    rows = tables["migrasomes"]
+    number = int(rows["migrasome_id"].iloc[-1])
+    rows = rows.drop(rows.index[rows["migrasome_id"] == number][0])
+    site = tables["site_traces"].copy()
+    mine = site["migrasome_id"] == number
+    existing = mine & site["frame"].isin(rows[rows["migrasome_id"] == number]["frame"])
+    site["tspan4_signal"] = np.where(existing, 80.0, 50.0)
+    site.loc[site.index[mine & ~existing][0], "tspan4_signal"] = -1e4
+    tables = {**tables, "migrasomes": rows, "site_traces": site.assign(is_covered=False)}
+    draw_growth(figure, tables, number)
+    low, high = figure.axes[1].get_ylim()
+    assert low == 0.0
+    assert 80 < high < 160
+
+
 def test_counts_are_those_of_the_table(session, figure):
     draw_counts(figure, session.tables)
     rows = session.tables["migrasomes"]

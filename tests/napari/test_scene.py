@@ -168,6 +168,50 @@ def test_a_stroke_of_paint_is_one_correction(scene):
     assert cells.data[3][30, 155] == scene.session.labels["cells"][3][30, 155]
 
 
+def test_what_is_written_outside_of_strokes_is_one_correction(scene):
+    """Napari's undo of a stroke writes once for each move of the mouse; a window takes it once all is written."""
+    due = []
+    scene.strokes.later = due.append
+    cells = scene.layer("cells")
+    for x in (150, 155, 160):
+        cells.data[3, 30, x : x + 4] = 1
+    assert len(due) == 1
+    assert scene.session.history == ()
+    due.pop()()
+    assert [edit.op for edit in scene.session.history] == ["paint_cells"]
+    assert (scene.session.labels["cells"][3][30, 150:164] == 1).sum() >= 12
+
+
+def test_images_that_were_open_before_the_run_are_not_shown_twice(session, movie):
+    from napari.components import ViewerModel
+
+    from migradetect_napari._open import movie_layers
+    from migradetect_napari._scene import Scene
+
+    viewer = ViewerModel()
+    for data, options, _ in movie_layers(movie):
+        viewer.add_image(data, **options)
+    before = list(viewer.layers)
+    scene = Scene(viewer, session)
+    assert [layer for layer in viewer.layers if role_of(layer) in ("tspan4", "wga")] == before
+    assert scene.layer("wga") is before[1]
+    assert list(viewer.layers)[:2] == before, "below what was found"
+
+
+def test_the_place_of_a_mouse_that_rests_follows_the_view(scene):
+    """Napari knows where the mouse is from its moves only, and the keys of corrections ask for it."""
+    viewer = scene.viewer
+    camera = viewer.scene.camera
+    camera.center, camera.zoom = (0.0, 10.0, 12.0), 10.0
+    viewer.cursor.position = (viewer.dims.point[0], 13.0, 8.0)
+    number = ids(scene)[-1]
+    scene.select("migrasome", number)
+    _, y, x = scene.place(scene.selection, scene.frame)
+    assert camera.zoom == 15.0, "test invalid: the view did not change"
+    # 30 px below and 40 px left of the centre, as before
+    np.testing.assert_allclose(scene.cursor_um, (y + 2.0, x - 4.0 * 10 / 15))
+
+
 def test_strokes_are_taken_in_the_background(scene):
     """A stroke stays on the screen while it is taken; the next one may be painted meanwhile, and is taken after it."""
     waiting = []

@@ -91,6 +91,22 @@ def test_table_and_canvas_are_linked_both_ways(review):
     assert review.scene.selection.id == ids(review)[0]
 
 
+def test_more_rows_are_selected_by_the_mouse(make_napari_viewer, out, qtbot, monkeypatch):
+    from qtpy.QtCore import Qt
+
+    monkeypatch.setattr("migradetect_napari._correct._AT_ONCE_S", 60.0)
+    review = open_review(make_napari_viewer(show=True), out, "dish")
+    numbers = ids(review)[:3]
+    modifiers = Qt.KeyboardModifier.NoModifier, *[Qt.KeyboardModifier.ControlModifier] * 2
+    for row, modifier in enumerate(modifiers):
+        place = review.list.visualRect(review.list.model().index(row, 0)).center()
+        qtbot.mouseClick(review.list.viewport(), Qt.MouseButton.LeftButton, modifier, place)
+    assert sorted(review.list.selected_ids()) == numbers
+    assert review.scene.selection.id == numbers[0], "the view stays at the first"
+    press(review, "merge")
+    assert review.scene.session.history[-1].migrasome_ids == tuple(numbers)
+
+
 def test_filters_sorting_and_the_next_unreviewed(review):
     everything = ids(review)
     review.accepted.min_score.setValue(1.0)
@@ -170,6 +186,42 @@ def test_plots_follow(review, viewer, qtbot):
     plots._timer.stop()
 
 
+def test_the_line_of_the_time_is_painted_with_the_window(review, viewer, qtbot, monkeypatch):
+    """Not at once, in the midst of what napari does: it would paint a list with layers that are gone, and crash."""
+    plots = PlotsWidget(viewer)
+    qtbot.addWidget(plots)
+    plots.show()
+    qtbot.waitExposed(plots)
+    review.scene.select("migrasome", ids(review)[0])
+    plots.draw()
+    for canvas in plots.canvases:
+        canvas.draw()
+        monkeypatch.setattr(canvas, "repaint", lambda *_: pytest.fail("painted at once"))
+    before = np.array(plots.canvases[0].buffer_rgba())
+    review.scene.go_to_frame(review.scene.frame + 1)
+    assert (np.array(plots.canvases[0].buffer_rgba()) != before).any(), "test invalid: the line did not move"
+    plots._timer.stop()
+
+
+def test_a_step_draws_the_view_once(make_napari_viewer, out, qtbot):
+    """Drawing takes most of a step; what moves meanwhile, such as overlays, makes napari draw it again."""
+    viewer = make_napari_viewer(show=True)
+    review = open_review(viewer, out, "dish")
+    viewer.window.resize(1003, 701)
+    qtbot.wait(300)
+    drawn = []
+    # nothing public tells how often it is drawn
+    canvas = viewer.window._qt_viewer.canvas
+    for frame in range(1, 9):  # the letters of the time stamp are made once
+        review.scene.go_to_frame(frame)
+        qtbot.wait(60)
+    canvas._scene_canvas.events.draw.connect(lambda event: drawn.append(event))
+    for frame in range(1, 9):
+        review.scene.go_to_frame(frame)
+        qtbot.wait(60)
+    assert 8 <= len(drawn) < 12
+
+
 def test_open_review_fills_one_panel(make_napari_viewer, out):
     viewer = make_napari_viewer()
     widget = open_review(viewer, out)
@@ -220,6 +272,22 @@ def test_results_that_are_dropped_come_with_the_panels(make_napari_viewer, out, 
     assert len(ids(widget)) == len(scene_of(viewer).session.tables["tracks"])
     scene_of(viewer).layer("candidates").visible = True
     assert len(scene_of(viewer).layer("candidates").data)
+
+
+def test_results_that_are_dropped_again_replace_the_layers(make_napari_viewer, out, tmp_path, qtbot):
+    import shutil
+
+    viewer = make_napari_viewer(show=True)
+    other = shutil.copytree(out, tmp_path / "other")
+    names = None
+    for folder in (out, other, other):
+        before = scene_of(viewer)
+        viewer.open(str(folder), plugin="migradetect")
+        qtbot.waitUntil(lambda before=before: scene_of(viewer) is not before, timeout=10000)
+        names = names or [layer.name for layer in viewer.layers]
+        assert [layer.name for layer in viewer.layers] == names
+        assert len(names) == 8
+        qtbot.wait(50)
 
 
 def test_samples_are_made_while_the_window_lives(make_napari_viewer, qtbot, tmp_path, monkeypatch):

@@ -80,6 +80,9 @@ def test_overlay_places_things_in_pixels(axes, image):
     assert axes.get_ylim()[0] > axes.get_ylim()[1], "row 0 is at the top"
 
 
+NOTHING = pd.DataFrame({"y_um": [], "x_um": [], "diameter_um": []})
+
+
 def _picture(image, cells, fibers, spots):
     png = preview_png(
         image,
@@ -95,8 +98,7 @@ def _picture(image, cells, fibers, spots):
 
 def test_nothing_found_is_drawn_too(image):
     empty = np.zeros(image.shape, dtype=int)
-    nothing = pd.DataFrame({"y_um": [], "x_um": [], "diameter_um": []})
-    picture = _picture(image, empty, empty, nothing)
+    picture = _picture(image, empty, empty, NOTHING)
     rows, columns = round(image.shape[0] * 630 / 80), 630
     left, right = picture[44 : 44 + rows, :columns], picture[44 : 44 + rows, -columns:]
     np.testing.assert_array_equal(left, right)
@@ -104,6 +106,19 @@ def test_nothing_found_is_drawn_too(image):
     middle = (np.arange(40) + 0.5) * rows / image.shape[0]
     shown = left[middle.astype(int)][:, ((np.arange(80) + 0.5) * columns / 80).astype(int), 0]
     np.testing.assert_allclose(shown, 255 * display_range(image)[:40], atol=0.51)
+
+
+def test_text_of_a_large_picture_can_be_read_on_the_screen():
+    def label_height(width):
+        empty = np.zeros((width // 4, width), int)
+        picture = _picture(empty, empty, empty, NOTHING)
+        margin = round(44 * max(1, width / 800))
+        # nothing is white in an empty image but the scale bar and its length
+        on = np.flatnonzero((picture[margin : margin + width // 4, :width] > 128).all(axis=2).any(axis=1))
+        return np.ptp(on)
+
+    small, large = label_height(800), label_height(2000)
+    assert large / small == pytest.approx(2.5, rel=0.12)
 
 
 def test_what_was_found_is_drawn_where_it_is(image):
