@@ -6,7 +6,7 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import Qt
+from qtpy.QtCore import Qt, QTimer
 from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ReviewWidget", "open_review", "show_panels"]
 
+#: When the plots are opened after the results, ms.
+_PLOTS_MS = 100
+
 _widgets: weakref.WeakKeyDictionary[Any, ReviewWidget] = weakref.WeakKeyDictionary()
 
 
@@ -52,6 +55,7 @@ def open_review(
     """Show the results of a folder in the review panel of a viewer; the panel is opened where it is not."""
     widget = _panel(viewer)
     widget.open(out_dir, movie_id, reviewer, blind)
+    widget.plots_due.start()
     return widget
 
 
@@ -59,19 +63,17 @@ def show_panels(viewer: napari.Viewer) -> ReviewWidget:
     """Review the results whose layers were dropped on a viewer; the panel is opened where it is not."""
     widget = _panel(viewer)
     widget.take_layers()
+    widget.plots_due.start()
     return widget
 
 
 def _panel(viewer: napari.Viewer) -> ReviewWidget:
-    """The panel of a viewer, opened with the plots where it is not."""
-    from migradetect_napari._plots import PlotsWidget
-
+    """The panel of a viewer, opened where it is not."""
     widget = _widgets.get(compat.key_of(viewer))
     if widget is None:
         widget = ReviewWidget(viewer)
         # in front of a panel that is there: below it, neither has room
         viewer.window.add_dock_widget(widget, name="Review and correct", area="right", tabify=True)
-        viewer.window.add_dock_widget(PlotsWidget(viewer), name="Growth, counts and lineage", area="bottom")
     return widget
 
 
@@ -84,6 +86,12 @@ class ReviewWidget(QWidget):
         self.scene: Scene | None = None
         self.movies: MovieList | None = None
         _widgets[compat.key_of(napari_viewer)] = self
+        #: Opens the plots, which take half a second to import, once the images are drawn.
+        self.plots_due = QTimer(self)
+        self.plots_due.setSingleShot(True)
+        self.plots_due.setInterval(_PLOTS_MS)
+        self._has_plots = False
+        self.plots_due.timeout.connect(self._show_plots)
         self.title = QLabel("No results.")
         self.movie_box = QComboBox()
         self.movie_box.setToolTip("Movie under review")
@@ -177,6 +185,14 @@ class ReviewWidget(QWidget):
         folder = QFileDialog.getExistingDirectory(self, "Output folder of migradetect run")
         if folder:
             self.open(folder, None, self.reviewer.text().strip() or None)
+
+    def _show_plots(self) -> None:
+        from migradetect_napari._plots import PlotsWidget
+
+        if self._has_plots:
+            return
+        self._has_plots = True
+        self.viewer.window.add_dock_widget(PlotsWidget(self.viewer), name="Growth, counts and lineage", area="bottom")
 
     def open(
         self,
@@ -325,5 +341,6 @@ class ReviewWidget(QWidget):
 
     def closeEvent(self, event: Any) -> None:
         """Give the keys back when the panel goes."""
+        self.plots_due.stop()
         self.correct.set_scene(None)
         super().closeEvent(event)
