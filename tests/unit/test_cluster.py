@@ -146,7 +146,8 @@ def test_ctrl_c_stops_movies_on_the_cluster(cluster, tmp_path):
         process.send_signal(signal.SIGINT)
         out, rest = process.communicate(timeout=60)
     assert process.returncode == 130, err + rest
-    assert time.monotonic() - sent < 10
+    # long before the movies would have ended, which take a minute
+    assert time.monotonic() - sent < 45
     assert "Traceback" not in err + rest + out
     movies = pd.read_parquet(tmp_path / "out" / "movies.parquet").set_index("movie_id")["status"]
     assert movies["slow1"] == movies["slow2"] == "skipped"
@@ -156,7 +157,7 @@ def test_ctrl_c_stops_movies_on_the_cluster(cluster, tmp_path):
         started = time.monotonic()
         again = run_batch(entries, tmp_path / "out", PARAMS, executor=executor, analyze=batch_fakes.analyze)
     assert [outcome.status for outcome in again.outcomes] == ["done", "done"]
-    assert time.monotonic() - started < 20
+    assert time.monotonic() - started < 45
     assert not (tmp_path / "out" / "slow1").exists()
 
 

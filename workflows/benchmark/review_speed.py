@@ -98,8 +98,15 @@ def main() -> None:
     viewer = napari.Viewer()
     _live(1.0)
     panels: list[Any] = []
-    _time("open, until drawn", lambda: panels.append(open_review(viewer, out, reviewer=_REVIEWER)))
+
+    def open_results() -> None:
+        panels.append(open_review(viewer, out, reviewer=_REVIEWER))
+        # they come once the images are drawn, and are timed by themselves
+        panels[0].plots_due.stop()
+
+    _time("open, until the images are drawn", open_results)
     panel = panels[0]
+    _time("plots", lambda: (panel.plots_due.start(), _wait(lambda: not panel.plots_due.isActive())))
     scene, correct = panel.scene, panel.correct
     log = scene.session.path
     start = time.perf_counter()
