@@ -10,19 +10,15 @@ marked section of the page is filled in.
 
 from __future__ import annotations
 
-import argparse
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from bench_movies import PROJECT
-from bench_tables import fill_section
+from bench_cases import movies_of, options_of, publish
 from numpy.typing import NDArray
 from scipy.spatial import cKDTree
 
 from migradetect.evaluate.matching import match_migrasomes
-from migradetect.io import load_results
 from migradetect.results import Results
 
 #: A decoy or migrasome this close is what was found, um.
@@ -149,27 +145,17 @@ def table_of(false: pd.DataFrame, missed: pd.DataFrame, n_found: int) -> str:
 
 def main() -> int:
     """Name, count, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folder", type=Path, default=Path("benchmark_output/accuracy"), help="output of accuracy.py")
-    parser.add_argument("--docs", type=Path, help="page whose marked section is filled in")
-    options = parser.parse_args()
+    options = options_of(__doc__)
     false, missed, n_found = [], [], 0
-    # the small movies are there for Nellie alone
-    folders = (options.folder / "results" / PROJECT).iterdir()
-    for folder in sorted(one for one in folders if not one.name.endswith("_small")):
-        results, truth = load_results(folder), load_results(options.folder / "truth" / folder.name)
+    for movie, results, truth in movies_of(options.folder):
         frames = np.unique(truth.frames["frame"].to_numpy(int))
         n_found += int(match_migrasomes(truth.migrasomes, results.migrasomes, frames).is_found.sum())
-        false.append(false_cases(results, truth).assign(movie=folder.name))
-        missed.append(missed_cases(results, truth).assign(movie=folder.name))
+        false.append(false_cases(results, truth).assign(movie=movie))
+        missed.append(missed_cases(results, truth).assign(movie=movie))
     tables = pd.concat(false, ignore_index=True), pd.concat(missed, ignore_index=True)
     for name, table in zip(("false", "missed"), tables, strict=True):
         table.to_csv(options.folder / f"{name}_cases.csv", index=False)
-    text = table_of(*tables, n_found)
-    print(text)
-    if options.docs is not None:
-        page = options.docs.read_text(encoding="utf-8")
-        options.docs.write_text(fill_section(page, "errors", text, "error_cases.py"), encoding="utf-8")
+    publish(table_of(*tables, n_found), options.docs, "errors", "error_cases.py")
     return 0
 
 

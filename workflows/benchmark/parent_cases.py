@@ -11,18 +11,13 @@ another, for three frames or more. With ``--docs``, the marked section of the pa
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-
 import numpy as np
 import pandas as pd
-from bench_movies import PROJECT
-from bench_tables import fill_section
+from bench_cases import movies_of, options_of, publish
 
 from migradetect.calibration import Calibration
 from migradetect.evaluate.cells import overlap_cells
 from migradetect.evaluate.matching import match_migrasomes, match_tracks
-from migradetect.io import load_results
 from migradetect.results import Results
 
 CASES = {
@@ -100,23 +95,11 @@ def table_of(cases: pd.DataFrame) -> str:
 
 def main() -> int:
     """Sort, count, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--folder", type=Path, default=Path("benchmark_output/accuracy"), help="output of accuracy.py")
-    parser.add_argument("--docs", type=Path, help="page whose marked section is filled in")
-    options = parser.parse_args()
-    tables = []
-    # the small movies are there for Nellie alone
-    folders = (options.folder / "results" / PROJECT).iterdir()
-    for folder in sorted(one for one in folders if not one.name.endswith("_small")):
-        table = cases_of(load_results(folder), load_results(options.folder / "truth" / folder.name))
-        tables.append(table.assign(movie=folder.name))
+    options = options_of(__doc__)
+    tables = [cases_of(results, truth).assign(movie=movie) for movie, results, truth in movies_of(options.folder)]
     cases = pd.concat([table for table in tables if len(table)], ignore_index=True)
     cases.to_csv(options.folder / "parent_cases.csv", index=False)
-    text = table_of(cases)
-    print(text)
-    if options.docs is not None:
-        page = options.docs.read_text(encoding="utf-8")
-        options.docs.write_text(fill_section(page, "parents", text, "parent_cases.py"), encoding="utf-8")
+    publish(table_of(cases), options.docs, "parents", "parent_cases.py")
     return 0
 
 
