@@ -119,7 +119,8 @@ def find_existence(
     plateau = _plateau(trace.amplitude, usable)
     if not usable.any() or plateau <= float(np.median(trace.error[usable])):
         # the site can't be read (always beside a body), or nothing is read there: the detections are all there is
-        return Existence(seen_first, seen_last, "persist" if seen_last >= n - 2 else "fade", 0)
+        to_the_end = _lives_on(trace, seen_first)
+        return to_the_end if seen_last >= min(to_the_end.last, n - 2) else Existence(seen_first, seen_last, "fade", 0)
     smooth = _running_median(np.where(readable, trace.amplitude, np.nan))
     full = np.flatnonzero(inside & (smooth > 0.6 * plateau))
     if not full.size:
@@ -277,8 +278,9 @@ def _with_fate(
 ) -> Existence:
     n = share.size
     first, last = life
-    if last >= n - 2:
-        return Existence(first, n - 1, "persist", 0)
+    lives_on = _lives_on(trace, first)
+    if last >= min(lives_on.last, n - 2):
+        return lives_on
     after = slice(last + 1, n)
     over, outside = trace.covering_cell[after], ~trace.is_in_field[after]
     own_end = "rupture" if _fall_frames(share, first, last) <= drop_frames else "fade"
@@ -292,15 +294,23 @@ def _with_fate(
         against = _evidence(trace, readable, 0.0, plateau, _PRESENT_SHARE)[after].sum() < 0
         is_gone = (over > 0).sum() >= _LEAST_COVER and against
     if not is_gone:
-        # covered until the record ends and nothing speaks for uptake
-        return Existence(first, n - 1, "persist", 0)
+        # covered to the end and nothing speaks for uptake
+        return lives_on
     if (over > 0).any():
         open_before = np.flatnonzero(readable[: last + 1])
         if open_before.size and last - open_before[-1] >= uptake_frames:
             return Existence(first, last, own_end, 0)
         return Existence(first, last, "engulfed", int(np.bincount(over[over > 0]).argmax()))
     # out of the field when it went: nobody saw how
-    return Existence(first, last, "fade" if outside.size and outside.all() else own_end, 0)
+    return Existence(first, last, "left_field" if outside.size and outside.all() else own_end, 0)
+
+
+def _lives_on(trace: Trace, first: int) -> Existence:
+    """Life of what did not end in view: to the end of the record, or until it left the field and did not come back."""
+    n, in_field = trace.is_in_field.size, np.flatnonzero(trace.is_in_field)
+    if in_field.size and first <= in_field[-1] < n - 1:
+        return Existence(first, int(in_field[-1]), "left_field", 0)
+    return Existence(first, n - 1, "persist", 0)
 
 
 def _fall_frames(share: Array, first: int, last: int) -> float:

@@ -48,6 +48,8 @@ _COARSE_UM = 0.5
 _GAP_UM = 1.0
 #: Frame around the field for what drifts out of it, um.
 _MARGIN_UM = 20.0
+#: Part of the area of a cell that is in view at least, at some time, of one that the border always cuts.
+_CUT_SHARE = 0.6
 #: Fibers are lines: widened by this much before their overlap is taken, um.
 _FIBER_REACH_UM = 0.8
 
@@ -345,7 +347,9 @@ def _drop_brief(
 ) -> tuple[pd.DataFrame, dict[int, int]]:
     """Leave out what never shows the area of a cell (a sliver at the border), and what flashes up in mid-field."""
     by = cells.groupby("cell_id")
-    large = by["area_um2"].transform("max") >= min_area_um2
+    # of a cell that the border always cuts a part will do
+    least = np.where(by["touches_border"].transform("all"), _CUT_SHARE * min_area_um2, min_area_um2)
+    large = by["area_um2"].transform("max") >= least
     brief = (by["frame"].transform("size") < 3) & ~by["touches_border"].transform("any")
     kept = cells[large & ~(brief & (n_frames >= 6))].copy()
     order = {old: new for new, old in enumerate(sorted(kept["cell_id"].unique()), start=1)}

@@ -177,6 +177,28 @@ def test_site_out_of_the_field_has_left() -> None:
     assert found == Existence(0, 29, "left_field", 0)
 
 
+@pytest.mark.parametrize("out_from", [N - 1, N - 2, N - 3])
+def test_site_that_leaves_the_field_in_the_last_frames_does_not_persist(out_from: int) -> None:
+    in_field = FRAMES < out_from
+    amplitude = np.where(in_field, 15.0, np.nan) + noise(10)
+    found = exists(amplitude, (0, out_from - 1), None, in_field)
+    assert found == Existence(0, out_from - 1, "left_field", 0)
+
+
+def test_covered_and_then_out_of_the_field_has_left() -> None:
+    in_field, cell = FRAMES < N - 4, np.where(FRAMES >= N - 8, 4, 0)
+    amplitude = np.where(in_field & (cell == 0), 15.0, np.nan) + noise(10)
+    found = exists(amplitude, (0, N - 9), cell, in_field)
+    assert found == Existence(0, N - 5, "left_field", 0)
+
+
+def test_gone_when_the_field_comes_back_was_not_seen_to_end() -> None:
+    in_field = (FRAMES < 30) | (FRAMES >= 36)
+    amplitude = np.where(FRAMES < 30, 15.0, np.where(in_field, 0.0, np.nan)) + noise(10)
+    found = exists(amplitude, (0, 29), None, in_field)
+    assert found == Existence(0, 29, "left_field", 0)
+
+
 def test_one_wild_frame_does_not_extend_a_life() -> None:
     amplitude = np.where((FRAMES >= 10) & (FRAMES <= 30), 15.0, 0.0) + noise(11)
     amplitude[44] = 500.0

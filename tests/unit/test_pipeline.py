@@ -44,6 +44,18 @@ def constant_and_noise(n_frames: int = 4, roles: int = 2) -> NDArray[np.uint16]:
     return (rng.poisson(40, (n_frames, roles, 160, 160)) + 100).astype(np.uint16)
 
 
+def test_a_cell_that_the_border_always_cuts_needs_less_in_view() -> None:
+    # three discs of 5 um radius: a whole one of 79 um2, a half of 39 um2 and three quarters of 63 um2 at the border
+    movie = constant_and_noise().astype(float)
+    rows, columns = np.mgrid[:160, :160] * PIXEL_UM
+    for y, x in ((16.0, 16.0), (16.0, 0.0), (2.0, 16.0)):
+        movie[:, :, np.hypot(rows - y, columns - x) < 5.0] += 400.0
+    found = analyze(from_array(movie.astype(np.uint16)), RULES).cells
+    assert found["cell_id"].nunique() == 1
+    assert found["y_um"].max() < 5.0
+    assert len(found) == 4
+
+
 def test_every_table_keeps_its_schema_and_names_the_movie(simulation: Simulation, results: Results) -> None:
     movie_id = simulation.movie().movie_id
     for name in MOVIE_TABLES:
