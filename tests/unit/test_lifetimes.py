@@ -179,7 +179,7 @@ def test_site_out_of_the_field_has_left() -> None:
 
 @pytest.mark.parametrize("out_from", [N - 1, N - 2, N - 3])
 def test_site_that_leaves_the_field_in_the_last_frames_does_not_persist(out_from: int) -> None:
-    in_field = FRAMES < out_from
+    in_field = out_from > FRAMES
     amplitude = np.where(in_field, 15.0, np.nan) + noise(10)
     found = exists(amplitude, (0, out_from - 1), None, in_field)
     assert found == Existence(0, out_from - 1, "left_field", 0)
