@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -33,9 +34,16 @@ class FrameResult:
 
 
 def detect(
-    image: SpotImage, params: Params, calibration: Calibration, model: MovieModel, present: SpotImage | None = None
+    image: SpotImage,
+    params: Params,
+    calibration: Calibration,
+    model: MovieModel,
+    present: Callable[[], SpotImage] | None = None,
 ) -> FrameResult:
-    """Candidates of one averaged frame, and fibers of the frame as it is now, `present`, where it differs."""
+    """Candidates of one averaged frame, and fibers of the frame as it is now, where it differs.
+
+    `present` gives that frame; it is called once.
+    """
     spots = find_spots(image, params.spots, calibration, model.library, model.psf_sigma_um)
     n_cut = spots.attrs.pop("n_cut", 0)
     round_ones = spots[(spots["blob_snr"] > 10) & (spots["roundness"] > 0.5) & (spots["diameter_um"] < 5)]
@@ -44,6 +52,6 @@ def detect(
         round_ones["x_px"].to_numpy(float),
         calibration.px(round_ones["diameter_um"].to_numpy(float) / 2),
     )
-    lines = image if present is None else present_where_changed(image, present, calibration.px(model.psf_sigma_um))
+    lines = image if present is None else present_where_changed(image, present(), calibration.px(model.psf_sigma_um))
     fibers, ridge = trace_fibers(lines.snr, lines.weight, beads, params.fibers, calibration, model.psf_sigma_um)
     return FrameResult(spots, fibers, ridge, n_cut)

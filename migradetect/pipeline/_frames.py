@@ -167,21 +167,10 @@ def prepare_frame(
     del clean
     is_open = outside_bodies(thick, calibration)
     weight = is_open.astype(np.float32)
-    signal = np.zeros(movie.shape_yx, np.float32)
-    variance = np.zeros_like(half_variance[movie.roles[0]])
-    level, channels = {}, {}
-    for role in movie.roles:
-        background = local_background(
-            raw[role], weight, half_variance[role], calibration.px(params.preprocess.background_um / 3)
-        )
-        level[role] = typical(background), float(np.sqrt(typical(half_variance[role], where=halved(weight) == 1)))
-        if role in model.roles:
-            excess = np.empty_like(raw[role]) if is_kept else raw[role]
-            _add_excess(raw[role], background, np.float32(1 / model.empty_sigma[role]), weight, excess, signal)
-            variance += half_variance[role] * np.float32(1 / model.empty_sigma[role] ** 2)
-            channels[role] = excess
-    frame = FrameData(index, cells, cell_table, None, level=level)
-    frame.colour = _colour(channels, calibration.px(model.psf_sigma_um))
+    frame = FrameData(index, cells, cell_table, None)
+    signal, variance = _add_channels(frame, raw, half_variance, weight, params, model, calibration, is_kept)
+    # the detail takes most memory: what is done with goes first
+    del raw, half_variance, thick
     if not is_alone:
         spread = doubled(np.sqrt(variance), movie.shape_yx)
         detail = anchored_detail(np.divide(signal, spread, out=spread), weight, calibration)
@@ -189,6 +178,38 @@ def prepare_frame(
         if movie.n_frames > 1:
             _register(frame, detail, before, params, calibration)
     return frame, FrameSignal(signal, variance, is_open)
+
+
+def _add_channels(
+    frame: FrameData,
+    raw: dict[str, Image],
+    half_variance: dict[str, Image],
+    weight: Image,
+    params: Params,
+    model: MovieModel,
+    calibration: Calibration,
+    is_kept: bool,
+) -> tuple[Image, Image]:
+    """Signal of a frame and its variance at half the resolution; `raw` is written over, unless it is kept.
+
+    Level and colour are set in the frame.
+    """
+    signal = np.zeros_like(weight)
+    variance = np.zeros_like(half_variance[next(iter(raw))])
+    channels = {}
+    for role, counts in raw.items():
+        background = local_background(
+            counts, weight, half_variance[role], calibration.px(params.preprocess.background_um / 3)
+        )
+        noise = float(np.sqrt(typical(half_variance[role], where=halved(weight) == 1)))
+        frame.level[role] = typical(background), noise
+        if role in model.roles:
+            excess = np.empty_like(counts) if is_kept else counts
+            _add_excess(counts, background, np.float32(1 / model.empty_sigma[role]), weight, excess, signal)
+            variance += half_variance[role] * np.float32(1 / model.empty_sigma[role] ** 2)
+            channels[role] = excess
+    frame.colour = _colour(channels, calibration.px(model.psf_sigma_um))
+    return signal, variance
 
 
 def _register(

@@ -85,8 +85,10 @@ def run_pass1(
                 del signal  # the window has a copy
             if index >= half:
                 centre = index - half
-                present = window.present(centre) if half else None
+                # taken once, and gone as soon as it is done with
+                present = [window.present(centre)].pop if half else None
                 ordered.do(partial(_look, *window.average(centre), present, params, movie.calibration, model))
+                del present
     return out
 
 
@@ -104,7 +106,7 @@ class _Seen:
 def _look(
     frame: FrameData,
     image: SpotImage,
-    present: SpotImage | None,
+    present: Callable[[], SpotImage] | None,
     params: Params,
     calibration: Calibration,
     model: MovieModel,

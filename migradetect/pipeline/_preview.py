@@ -179,7 +179,7 @@ class Previewer:
         self, params: Params, middle: FrameData, model: MovieModel, image: SpotImage, present: SpotImage | None = None
     ) -> tuple[FrameResult, pd.DataFrame]:
         calibration = self.movie.calibration
-        found = detect(image, params, calibration, model, present)
+        found = detect(image, params, calibration, model, None if present is None else lambda: present)
         fibers = measure_fibers(found.fibers, found.ridge, middle.cells, calibration)
         return found, place_spots(found, middle, fibers, calibration)
 
