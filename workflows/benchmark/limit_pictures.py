@@ -4,10 +4,11 @@
     python workflows/benchmark/limit_pictures.py --out docs/images
 
 Reads the output folder of ``accuracy.py``, simulates the movies that are drawn again (the same seed gives the same
-pixels), and writes three pictures:
+pixels), and writes four pictures:
 
     limit_lookalikes.jpg   false migrasomes beside true ones of the same size and brightness
     limit_ends.jpg         migrasomes that a cell took up beside ones that ruptured, frame by frame
+    limit_places.jpg       migrasomes whose place on the fiber was named wrongly, when they were born
     limit_bodies.jpg       bodies that touch in the first frame, as they are and as they were found
 """
 
@@ -30,10 +31,13 @@ from migradetect.movie import Movie
 from migradetect.results import Results
 from migradetect.synthetic import simulate
 
+PICTURES = ("lookalikes", "ends", "places", "bodies")
 #: Half the width of what is drawn around a place, um.
 HALF_UM = 5.0
-#: False ones and true ones that are drawn, and rows of ends of each sort.
-N_ALIKE, N_ENDS = 10, 3
+#: False ones and true ones that are drawn, rows of ends of each sort, and places of each sort.
+N_ALIKE, N_ENDS, N_PLACES = 10, 3, 6
+#: Places of migrasomes that are taken for one another most, true and found.
+PLACES = (("shaft", "branch"), ("branch", "shaft"), ("tip", "shaft"))
 #: Frames around an end that are drawn.
 AROUND = range(-3, 4)
 #: What is drawn is drawn by lot.
@@ -86,6 +90,7 @@ class Finds:
     true: list[Place] = field(default_factory=list)
     taken_up: list[Place] = field(default_factory=list)
     ruptured: list[Place] = field(default_factory=list)
+    misplaced: dict[tuple[str, str], list[Place]] = field(default_factory=lambda: {one: [] for one in PLACES})
     merged: tuple[int, str, Results, Results] | None = None
 
     def look(self, name: str, results: Results, truth: Results) -> None:
@@ -106,8 +111,7 @@ class Finds:
                 self.false.append(place_of(name, by[number], len(by[number]) // 2))
         frames = np.unique(truth.frames["frame"].to_numpy(int))
         pairs = match_tracks(match_migrasomes(truth.migrasomes, results.migrasomes, frames))
-        fates = truth.tracks.set_index("migrasome_id")["fate"]
-        said = results.tracks.set_index("migrasome_id")["fate"]
+        true, said = (tables.tracks.set_index("migrasome_id") for tables in (truth, results))
         sorts = {"engulfed": self.taken_up, "rupture": self.ruptured}
         for true_id, number in zip(pairs["truth_id"], pairs["pred_id"], strict=True):
             own = by.get(number)
@@ -115,10 +119,14 @@ class Finds:
                 continue
             self.true.append(place_of(name, own, len(own) // 2))
             last = own.iloc[-1]
-            is_beside = not last["is_covered"] and last["distance_to_cell_um"] < BESIDE_UM
+            is_beside = not last["is_covered"] and own["distance_to_cell_um"].iloc[-3:].min() < BESIDE_UM
             in_record = last["frame"] + AROUND.start >= 0 and last["frame"] + AROUND.stop <= len(frames)
-            if said[number] == "rupture" and fates[true_id] in sorts and is_beside and in_record:
-                sorts[fates[true_id]].append(place_of(name, own, -1))
+            fate = true.loc[true_id, "fate"]
+            if said.loc[number, "fate"] == "rupture" and fate in sorts and is_beside and in_record:
+                sorts[fate].append(place_of(name, own, -1))
+            location = (true.loc[true_id, "location"], said.loc[number, "location"])
+            if location in self.misplaced:
+                self.misplaced[location].append(place_of(name, own, 0))
 
 
 def place_of(movie: str, rows: pd.DataFrame, which: int) -> Place:
@@ -195,31 +203,38 @@ def draw_bodies(folder: Path, name: str, results: Results, truth: Results) -> An
 
 
 def main() -> int:
-    """Draw the three pictures."""
+    """Draw the pictures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, default=Path("benchmark_output/accuracy"), help="output of accuracy.py")
     parser.add_argument("--out", type=Path, default=Path("benchmark_output/limits"))
+    parser.add_argument("--only", nargs="+", choices=PICTURES, default=PICTURES, help="pictures that are drawn")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
 
     def save(figure: Any, name: str) -> None:
-        path = options.out / name
+        path = options.out / f"limit_{name}.jpg"
         figure.savefig(path, dpi=75, pil_kwargs={"quality": 85})
         print(path)
 
     finds = Finds()
     for movie in movies_of(options.folder):
         finds.look(*movie)
-    sized = [[one for one in places if one.snr > 0 and one.diameter_um > 0] for places in (finds.false, finds.true)]
-    false = some(sized[0], N_ALIKE)
-    rows = [("false", false), ("true", partners(false, sized[1]))]
-    alike = [(title, [(one, 0) for one in places]) for title, places in rows]
-    save(draw_rows(options.folder, alike, N_ALIKE), "limit_lookalikes.jpg")
-    rows = [("taken up", some(finds.taken_up, N_ENDS)), ("ruptured", some(finds.ruptured, N_ENDS))]
-    ends = [(title, [(one, k) for k in AROUND]) for title, places in rows for one in places]
-    save(draw_rows(options.folder, ends, len(AROUND)), "limit_ends.jpg")
-    if finds.merged is not None:
-        save(draw_bodies(options.folder, *finds.merged[1:]), "limit_bodies.jpg")
+    if "lookalikes" in options.only:
+        sized = [[one for one in places if one.snr > 0 and one.diameter_um > 0] for places in (finds.false, finds.true)]
+        false = some(sized[0], N_ALIKE)
+        rows = [("false", false), ("true", partners(false, sized[1]))]
+        alike = [(title, [(one, 0) for one in places]) for title, places in rows]
+        save(draw_rows(options.folder, alike, N_ALIKE), "lookalikes")
+    if "ends" in options.only:
+        rows = [("taken up", some(finds.taken_up, N_ENDS)), ("ruptured", some(finds.ruptured, N_ENDS))]
+        ends = [(title, [(one, k) for k in AROUND]) for title, places in rows for one in places]
+        save(draw_rows(options.folder, ends, len(AROUND)), "ends")
+    if "places" in options.only:
+        rows = [(f"{true}, called {said}", some(places, N_PLACES)) for (true, said), places in finds.misplaced.items()]
+        wrong = [(title, [(one, 0) for one in places]) for title, places in rows]
+        save(draw_rows(options.folder, wrong, N_PLACES), "places")
+    if "bodies" in options.only and finds.merged is not None:
+        save(draw_bodies(options.folder, *finds.merged[1:]), "bodies")
     return 0
 
 
