@@ -125,7 +125,8 @@ def track_row(
     single = movie.n_frames == 1
     left, right = existence.first == 0, existence.last >= movie.n_frames - 1
     birth = fit.birth_min if np.isfinite(fit.birth_min) else float(time_min[existence.first])
-    birth = np.nan if left or single else max(birth, 0.0)
+    # it was not there in the first usable frame
+    birth = np.nan if left or single else max(birth, float(time_min[0]))
     end = np.nan if right or single else float(time_min[existence.last])
     lifetime = (float(time_min[-1]) if right else end) - (float(time_min[0]) if left else birth)
     return {
