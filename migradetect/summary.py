@@ -11,6 +11,9 @@ __all__ = ["summarize_cells"]
 
 #: A body at the border is a sliver where less than this share of the largest area of its cell is in view.
 _SLIVER_SHARE = 0.2
+#: Of a cell that the border always cuts this much is in view at some time, um2, or it has left a migrasome: else it was
+#: not observed, and does not count.
+_OBSERVED_UM2 = 120.0
 
 
 def summarize_cells(
@@ -29,7 +32,8 @@ def summarize_cells(
     -------
     pandas.DataFrame
         Columns of the table ``cell_summary`` but movie_id; a cell without migrasomes has count 0. Frames in which
-        only a sliver at the border is in view don't count as seen: neither in time nor in path.
+        only a sliver at the border is in view don't count as seen: neither in time nor in path. A cell of which there
+        never is more than a small part (less than 120 um2, always cut by the border) and no migrasome has no row.
     """
     interval = calibration.frame_interval_min
     single = not np.isfinite(interval)
@@ -42,10 +46,11 @@ def summarize_cells(
     )
     rows = []
     for cell_id, all_rows in cells.sort_values("frame").groupby("cell_id"):
-        area = all_rows["area_um2"]
-        is_sliver = all_rows["touches_border"].astype(bool) & (area < _SLIVER_SHARE * area.max())
-        one = all_rows[~is_sliver]
+        area, is_cut = all_rows["area_um2"], all_rows["touches_border"].astype(bool)
         n = int(counts.get(cell_id, 0))
+        if n == 0 and is_cut.all() and area.max() < _OBSERVED_UM2:
+            continue
+        one = all_rows[~(is_cut & (area < _SLIVER_SHARE * area.max()))]
         place = one[["y_stage_um", "x_stage_um"]].to_numpy(float)
         moves = len(one) > 1
         path = float(np.hypot(*np.diff(place, axis=0).T).sum()) if moves else np.nan

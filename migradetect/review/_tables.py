@@ -126,9 +126,10 @@ class Tables(Mapping[str, pd.DataFrame]):
         cells, fibers, tracks = (self[name] for name in ("cells", "fibers", "tracks"))
         some = [table[table["cell_id"].isin(list(touched))] for table in (cells, fibers, tracks)]
         kept = stored[~stored["cell_id"].isin(list(touched))]
-        if some[0].empty:
+        rows = summarize_cells(some[0], some[1], some[2], base.calibration)
+        if rows.empty:
             return kept.reset_index(drop=True)
-        fresh = finish(base, "cell_summary", summarize_cells(some[0], some[1], some[2], base.calibration))
+        fresh = finish(base, "cell_summary", rows)
         if kept.empty:
             return fresh
         return pd.concat([kept, fresh], ignore_index=True).sort_values("cell_id", ignore_index=True)

@@ -139,3 +139,17 @@ def test_order_of_rows_plays_no_part_and_inputs_stay() -> None:
     straight = summarize_cells(table, fibers([]), tracks([1]), MOVING)
     pd.testing.assert_frame_equal(summarize_cells(shuffled, fibers([]), tracks([1]), MOVING), straight)
     pd.testing.assert_frame_equal(shuffled, before)
+
+
+@pytest.mark.parametrize(
+    ("area_um2", "parents", "is_counted"), [(110.0, [], False), (110.0, [2], True), (130.0, [], True)]
+)
+def test_a_cell_that_the_border_always_cuts_counts_with_enough_in_view_or_a_migrasome(
+    area_um2: float, parents: list[int | None], is_counted: bool
+) -> None:
+    table = cells({1: ROUND_TRIP, 2: ROUND_TRIP})
+    is_cut = table["cell_id"] == 2
+    table.loc[is_cut, "area_um2"] = area_um2
+    table["touches_border"] = is_cut
+    found = summarize_cells(table, fibers([]), tracks(parents), MOVING).set_index("cell_id")["n_migrasomes"]
+    assert found.to_dict() == {1: 0} | ({2: len(parents)} if is_counted else {})
