@@ -97,7 +97,9 @@ class CellParams(StageParams):
     """Cell bodies."""
 
     min_area_um2: float = Field(
-        80.0, gt=0, description="Smallest body in um2; lower it for small cells, raise it if debris counts as cells."
+        80.0,
+        gt=0,
+        description="Smallest body in um2 (0.6 of it at the border); lower it for small cells, raise it for debris.",
     )
     min_snr: float = Field(
         3.0, gt=0, description="Smallest smoothed body signal over noise; lower it for dim cells, raise it in haze."

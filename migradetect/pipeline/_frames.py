@@ -190,9 +190,9 @@ def _add_channels(
     calibration: Calibration,
     is_kept: bool,
 ) -> tuple[Image, Image]:
-    """Signal of a frame and its variance at half the resolution; `raw` is written over, unless it is kept.
+    """Signal of a frame, shape (Y, X), over the noise of an empty pixel, and its variance at half the resolution.
 
-    Level and colour are set in the frame.
+    `raw`, counts of shape (Y, X) by role, is written over unless it `is_kept`; level and colour are set in the frame.
     """
     signal = np.zeros_like(weight)
     variance = np.zeros_like(half_variance[next(iter(raw))])

@@ -48,7 +48,7 @@ _COARSE_UM = 0.5
 _GAP_UM = 1.0
 #: Frame around the field for what drifts out of it, um.
 _MARGIN_UM = 20.0
-#: Part of the area of a cell that is in view at least, at some time, of one that the border always cuts.
+#: Of a cell that the border always cuts, this share of the smallest area must be in view at some time.
 _CUT_SHARE = 0.6
 #: Fibers are lines: widened by this much before their overlap is taken, um.
 _FIBER_REACH_UM = 0.8

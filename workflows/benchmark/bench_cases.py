@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,9 +11,11 @@ from bench_movies import PROJECT
 from bench_tables import fill_section
 
 from migradetect.io import load_results
+from migradetect.movie import Movie
 from migradetect.results import Results
+from migradetect.synthetic import simulate
 
-__all__ = ["movies_of", "options_of", "publish"]
+__all__ = ["movies_of", "options_of", "publish", "simulated_again"]
 
 
 def options_of(description: str | None) -> argparse.Namespace:
@@ -29,6 +32,14 @@ def movies_of(folder: Path) -> Iterator[tuple[str, Results, Results]]:
     movies = (folder / "results" / PROJECT).iterdir()
     for movie in sorted(one for one in movies if not one.name.endswith("_small")):
         yield movie.name, load_results(movie), load_results(folder / "truth" / movie.name)
+
+
+def simulated_again(folder: Path, movie_id: str) -> Movie:
+    """The pixels of a movie in the output of ``accuracy.py``: the same seed gives the same ones."""
+    # the provenance of the truth holds everything that was put into the simulation
+    stored = json.loads((folder / "truth" / movie_id / "movie.json").read_text(encoding="utf-8"))
+    size = {name: stored["params"][name] for name in ("n_frames", "height_px", "width_px")}
+    return simulate(movie_id.rsplit("_", 1)[0], int(stored["seed"]), movie_id=movie_id, **size).movie()
 
 
 def publish(text: str, docs: Path | None, section: str, script: str) -> None:

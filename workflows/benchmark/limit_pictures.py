@@ -15,21 +15,19 @@ pixels), and writes four pictures:
 from __future__ import annotations
 
 import argparse
-import json
 from dataclasses import dataclass, field
-from functools import lru_cache
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from bench_cases import movies_of
+from bench_cases import movies_of, simulated_again
 from error_cases import false_cases
 
 from migradetect.evaluate.matching import match_migrasomes, match_tracks
 from migradetect.movie import Movie
 from migradetect.results import Results
-from migradetect.synthetic import simulate
 
 PICTURES = ("lookalikes", "ends", "places", "bodies")
 #: Half the width of what is drawn around a place, um.
@@ -42,6 +40,7 @@ PLACES = (("shaft", "branch"), ("branch", "shaft"), ("tip", "shaft"))
 AROUND = range(-3, 4)
 #: What is drawn is drawn by lot.
 SEED = 1
+#: What is most like a migrasome, of the kinds of truth.
 DIRT = ("debris_static", "subresolution")
 #: A cell this near might have taken it up, um.
 BESIDE_UM = 1.0
@@ -59,14 +58,6 @@ class Place:
     x_um: float
     diameter_um: float
     snr: float
-
-
-@lru_cache(maxsize=2)
-def pixels_of(folder: Path, name: str) -> Movie:
-    """The movie itself, simulated again."""
-    stored = json.loads((folder / "truth" / name / "movie.json").read_text(encoding="utf-8"))
-    size = {one: stored["params"][one] for one in ("n_frames", "height_px", "width_px")}
-    return simulate(name.rsplit("_", 1)[0], int(stored["seed"]), movie_id=name, **size).movie()
 
 
 def crop(movie: Movie, place: Place, frame: int) -> Any:
@@ -172,11 +163,12 @@ def draw_rows(folder: Path, rows: list[tuple[str, list[tuple[Place, int]]]], wid
     for panel in panels.ravel():
         panel.set(xticks=[], yticks=[])
     # movie by movie, because each is simulated again
-    for movie, k, j in order:
-        place, shift = rows[k][1][j]
-        pixels = pixels_of(folder, movie)
-        frame = min(max(place.frame + shift, 0), pixels.n_frames - 1)
-        panels[k, j].imshow(crop(pixels, place, frame), cmap="gray", extent=(-HALF_UM, HALF_UM, HALF_UM, -HALF_UM))
+    for name, panels_of_one in groupby(order, key=lambda one: one[0]):
+        movie = simulated_again(folder, name)
+        for _, k, j in panels_of_one:
+            place, shift = rows[k][1][j]
+            view = crop(movie, place, place.frame + shift)
+            panels[k, j].imshow(view, cmap="gray", extent=(-HALF_UM, HALF_UM, HALF_UM, -HALF_UM))
     for k, (title, _) in enumerate(rows):
         panels[k, 0].set_ylabel(title, fontsize=10)
     return figure
@@ -189,7 +181,7 @@ def draw_bodies(folder: Path, name: str, results: Results, truth: Results) -> An
 
     from migradetect.plots import overlay
 
-    movie = pixels_of(folder, name)
+    movie = simulated_again(folder, name)
     image = movie.frame(0, movie.roles[-1])
     figure = Figure(figsize=(15, 5.4), layout="constrained")
     FigureCanvasAgg(figure)

@@ -13,13 +13,13 @@ on the tracks that cost most, and a table ``worst.csv`` that says for each what 
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from accuracy import FIRST_SEED
+from bench_cases import simulated_again
 from bench_movies import PROJECT
 
 from migradetect.evaluate.matching import Matches, match_migrasomes
@@ -248,16 +248,11 @@ def _wrapped(text: str, width: int) -> list[str]:
 
 def draw_worst(folder: Path, out: Path, n: int) -> list[Path]:
     """Pictures of the worst movies of a benchmark, and ``worst.csv`` with every error in them."""
-    from migradetect.synthetic import simulate
-
     paths, tables = [], []
-    for condition, movie_id, f1 in worst_movies(pd.read_csv(folder / "scores.csv"), n):
+    for _, movie_id, f1 in worst_movies(pd.read_csv(folder / "scores.csv"), n):
         truth = load_results(folder / "truth" / movie_id)
         results = load_results(folder / "results" / PROJECT / movie_id)
-        # the provenance of the truth holds everything that was put into the simulation
-        stored = json.loads((folder / "truth" / movie_id / "movie.json").read_text(encoding="utf-8"))
-        size = {name: stored["params"][name] for name in ("n_frames", "height_px", "width_px")}
-        movie = simulate(condition, int(stored["seed"]), movie_id=movie_id, **size).movie()
+        movie = simulated_again(folder, movie_id)
         path = out / f"worst_{movie_id}.png"
         errors = draw_errors(movie, results, truth, f"{movie_id}: F1 {f1:.2f}", path)
         tables.append(errors.assign(movie_id=movie_id, f1=f1))
