@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from scipy import ndimage as ndi
 
 from migradetect.calibration import Calibration
-from migradetect.cells._drawn import drawn, regional, spread
-from migradetect.cells._edge import Edge
-from migradetect.cells._grid import Grid, disc, eroded, grey_opening, nearest, padded, relabelled, to_shape
+from migradetect.cells._drawn import drawn, spread
+from migradetect.cells._grid import Grid, disc, grey_opening, nearest, padded, to_shape
+from migradetect.cells._haze import without_haze
 from migradetect.cells._outline import outline
 from migradetect.cells._part import part
 from migradetect.filters import gaussian, quantile, resize
@@ -26,9 +26,6 @@ Mask = NDArray[np.bool_]
 #: its pixels, and no part of a body is thinner than three of them.
 COARSE_UM = 0.4
 _FINE_UM = 0.28
-#: Patches of haze are smaller than the first area, um2; from the second one on this share of the usual edge will do.
-_HAZE_UM2, _SOFT_EDGE = (300.0, 600.0), 0.8
-
 #: Part of the area of a cell that a sliver of it at the border has at least: 1 / this.
 _SLIVER = 6
 
@@ -71,7 +68,7 @@ def segment_cells(
     # what was shrunk already is coarse enough for the steps towards the outline
     middle = fine if fine.shape != shape else fine.halved()
     mask, height, edge = outline(sharp, regions, least, fine, middle, params)
-    mask = _bodies(mask, edge, fine, params)
+    mask = without_haze(mask, edge, fine, opened, coarse, params)
     mask = _fill(mask, sharp, fine, params)
     before = None if previous is None else nearest(previous, coarse.shape)
     parts = part(to_shape(mask, coarse.shape), before, small, coarse, params)
@@ -116,25 +113,6 @@ def _find(small: Image, opened: Image, grid: Grid, params: CellParams) -> tuple[
     if not regions.any():
         return regions, least, 0.0
     return regions, least, quantile(opened[regions], 0.25)
-
-
-def _bodies(mask: Mask, edge: Edge, grid: Grid, params: CellParams) -> Mask:
-    """Regions as thick and large as a body and with an edge around them: haze has none."""
-    n, regions = cv2.connectedComponents(mask.view(np.uint8), connectivity=4)
-    deep = eroded(mask, params.opening_um + 1e-6, grid.pixel_um)
-    area, is_thick, height = regional(regions, deep, edge.inner, edge.outer, edge.step, n)
-    area_um2 = area * grid.pixel_um**2
-    kept = is_thick & (area_um2 > np.pi * (1.5 * params.opening_um) ** 2)
-    kept &= height > _needed_edge(area_um2, params)
-    kept[0] = False
-    return mask if kept[1:].all() else np.asarray(relabelled(regions, kept))
-
-
-def _needed_edge(area_um2: NDArray[np.float64], params: CellParams) -> NDArray[np.float64]:
-    """Least height of an edge: a patch of haze is small, and the edge of a large thin body may rise slowly."""
-    small, large = _HAZE_UM2
-    is_large = np.clip(np.log(np.maximum(area_um2, small) / small) / np.log(large / small), 0, 1)
-    return np.asarray(params.edge_contrast * (1 - (1 - _SOFT_EDGE) * is_large))
 
 
 def _fill(mask: Mask, fine: Image, grid: Grid, params: CellParams) -> Mask:

@@ -1,0 +1,94 @@
+"""Which thick bright regions are bodies, and which are haze: a body has an edge around it."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage as ndi
+
+from migradetect.cells._drawn import regional
+from migradetect.cells._edge import Edge
+from migradetect.cells._grid import Grid, eroded, nearest, padded, relabelled
+from migradetect.params import CellParams
+
+__all__ = ["without_haze"]
+
+Image = NDArray[np.float32]
+Labels = NDArray[np.int32]
+Mask = NDArray[np.bool_]
+Array = NDArray[np.float64]
+
+#: An edge that rises slowly is judged by what lies between these distances inside and outside of the outline, um: past
+#: a slope that is 2 to 4 um wide.
+_SOFT_INNER_UM = (1.0, 2.0)
+_SOFT_OUTER_UM = (1.3, 2.5)
+#: Height of such an edge that a region has at least, by its area, um2: a patch of haze slopes away into more haze, the
+#: more slowly the larger it is.
+_SOFT_UM2, _SOFT_HEIGHT = (100.0, 300.0, 600.0), (0.75, 0.6, 0.5)
+
+
+def without_haze(mask: Mask, edge: Edge, grid: Grid, opened: Image, coarse: Grid, params: CellParams) -> Mask:
+    """Regions as thick and large as a body and with an edge around them.
+
+    Parameters
+    ----------
+    mask : ndarray of bool, shape (Y, X)
+        Regions within their outlines.
+    edge : Edge
+        Levels at their outlines.
+    grid : Grid
+        Grid of the mask.
+    opened : ndarray
+        Signal without what is thinner than a body, on the coarse grid.
+    coarse : Grid
+        Its grid.
+    params : CellParams
+        `opening_um`, `edge_contrast`.
+
+    Returns
+    -------
+    ndarray of bool, shape (Y, X)
+    """
+    n, regions = cv2.connectedComponents(mask.view(np.uint8), connectivity=4)
+    deep = eroded(mask, params.opening_um + 1e-6, grid.pixel_um)
+    area, is_thick, height = regional(regions, deep, edge.inner, edge.outer, edge.step, n)
+    area_um2 = area * grid.pixel_um**2
+    is_large = is_thick & (area_um2 > np.pi * (1.5 * params.opening_um) ** 2)
+    kept = is_large & (height > params.edge_contrast)
+    open_cases = np.flatnonzero(is_large & ~kept)
+    open_cases = open_cases[open_cases > 0]
+    if open_cases.size:
+        soft = _soft_heights(nearest(regions.astype(np.int32), coarse.shape), open_cases, opened, coarse)
+        kept[open_cases] = soft > _needed_height(area_um2[open_cases])
+    kept[0] = False
+    return mask if kept[1:].all() else np.asarray(relabelled(regions, kept))
+
+
+def _needed_height(area_um2: Array) -> Array:
+    """Least height of an edge that rises slowly."""
+    return np.asarray(np.interp(np.log(np.maximum(area_um2, 1.0)), np.log(_SOFT_UM2), _SOFT_HEIGHT))
+
+
+def _soft_heights(regions: Labels, wanted: NDArray[np.int64], image: Image, grid: Grid) -> Array:
+    """Height of the edge of some regions past its slope, relative to the level inside; 0 where it can't be told."""
+    out = np.zeros(wanted.size)
+    boxes = ndi.find_objects(regions)
+    margin = int(np.ceil(grid.px(_SOFT_OUTER_UM[1]))) + 1
+    for k, one in enumerate(wanted.tolist()):
+        box = boxes[one - 1] if one <= len(boxes) else None
+        if box is None:
+            continue
+        window = padded(box, margin, regions.shape)
+        own, level = regions[window] == one, image[window]
+        inner = level[_band(own, _SOFT_INNER_UM, grid)]
+        outer = level[_band(~own, _SOFT_OUTER_UM, grid) & (regions[window] == 0)]
+        if inner.size and outer.size and inner.mean() > 0:
+            out[k] = 1 - outer.mean() / inner.mean()
+    return out
+
+
+def _band(mask: Mask, um: tuple[float, float], grid: Grid) -> Mask:
+    """What lies in a mask at these distances from its outside."""
+    depth = cv2.distanceTransform(mask.view(np.uint8), cv2.DIST_L2, 5)
+    return np.asarray((depth > grid.px(um[0])) & (depth <= grid.px(um[1])))
