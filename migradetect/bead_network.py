@@ -13,19 +13,16 @@ layers.
 
 from __future__ import annotations
 
-from functools import lru_cache
-from importlib import resources
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from migradetect.calibration import Calibration
+from migradetect.convolution import Weights, convolved, framed, halved, load_weights
 
 __all__ = ["LOWEST_LOG_ODDS", "PATCH_PX", "PATCH_STEP_UM", "bead_log_odds", "bead_patches", "load_network"]
 
 Image = NDArray[np.float32]
-Weights = dict[str, NDArray[np.float32]]
 
 #: Samples along the edge of a patch, and their distance, um: 4.2 um are seen, a large migrasome and what leads to it.
 PATCH_PX, PATCH_STEP_UM = 28, 0.15
@@ -87,7 +84,6 @@ def bead_patches(
     return out.reshape(-1, 3, PATCH_PX, PATCH_PX)
 
 
-@lru_cache(maxsize=1)
 def load_network() -> Weights:
     """Weights of the shipped network.
 
@@ -97,9 +93,7 @@ def load_network() -> Weights:
         ``conv<k>`` (out, in, 3, 3) and ``conv<k>_bias`` for k from 1 to 4; ``dense<k>`` (out, in) and ``dense<k>_bias``
         for k of 1 and 2.
     """
-    place = resources.files("migradetect") / "data" / "beads.npz"
-    with resources.as_file(place) as path, np.load(path, allow_pickle=False) as stored:
-        return {name: stored[name].astype(np.float32) for name in stored.files}
+    return load_weights("beads.npz")
 
 
 def bead_log_odds(patches: Image, weights: Weights) -> NDArray[np.float64]:
@@ -119,51 +113,13 @@ def bead_log_odds(patches: Image, weights: Weights) -> NDArray[np.float64]:
     """
     out = np.empty(len(patches))
     for start in range(0, len(patches), _BATCH):
-        # channels first: the pixels of all patches are one row, and a step to a neighbour is a shift of the row
-        x = _framed(patches[start : start + _BATCH].transpose(1, 0, 2, 3))
-        x = _halved(_convolved(x, weights, 1))
-        x = _convolved(x, weights, 2)
-        x = _halved(_convolved(x, weights, 3))
-        x = _convolved(x, weights, 4)[:, :, 1:-1, 1:-1]
+        x = framed(patches[start : start + _BATCH].transpose(1, 0, 2, 3))
+        x = halved(convolved(x, weights, "conv1"))
+        x = convolved(x, weights, "conv2")
+        x = halved(convolved(x, weights, "conv3"))
+        x = convolved(x, weights, "conv4")[:, :, 1:-1, 1:-1]
         middle = x.shape[2] // 2
         seen = np.concatenate([x.mean(axis=(2, 3)), x[:, :, middle, middle]]).T
         seen = np.maximum(seen @ weights["dense1"].T + weights["dense1_bias"], 0)
         out[start : start + _BATCH] = (seen @ weights["dense2"].T + weights["dense2_bias"])[:, 0]
     return np.clip(out, -_MOST, _MOST)
-
-
-def _framed(x: Image) -> Image:
-    """With a frame of zeros around each patch; shape (channels, N, Y + 2, X + 2)."""
-    channels, n, height, width = x.shape
-    out = np.zeros((channels, n, height + 2, width + 2), np.float32)
-    out[:, :, 1:-1, 1:-1] = x
-    return out
-
-
-def _convolved(x: Image, weights: Weights, k: int) -> Image:
-    """3 x 3 convolution and rectification of framed patches, framed again; shape (channels, N, Y + 2, X + 2).
-
-    Shifted copies of rows cost little, and one matrix product does the rest; what it makes of the frames is wiped out.
-    """
-    kernel = weights[f"conv{k}"]
-    channels, _, _, width = x.shape
-    flat = x.reshape(channels, -1)
-    size, edge = flat.shape[1], width + 1
-    columns = np.zeros((9 * channels, size), np.float32)
-    for place in range(9):
-        step = (place // 3 - 1) * width + place % 3 - 1
-        rows = columns[place * channels : (place + 1) * channels]
-        rows[:, edge : size - edge] = flat[:, edge + step : size - edge + step]
-    out = kernel.transpose(0, 2, 3, 1).reshape(len(kernel), -1) @ columns
-    out += weights[f"conv{k}_bias"][:, None]
-    out = np.maximum(out, 0, out=out).reshape(len(kernel), *x.shape[1:])
-    for side in (0, -1):
-        out[:, :, side] = out[:, :, :, side] = 0
-    return np.asarray(out)
-
-
-def _halved(x: Image) -> Image:
-    """Largest of each 2 x 2 of framed patches, framed again."""
-    inner = x[:, :, 1:-1, 1:-1]
-    rows = np.maximum(inner[:, :, ::2], inner[:, :, 1::2])
-    return _framed(np.maximum(rows[..., ::2], rows[..., 1::2]))

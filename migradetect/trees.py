@@ -20,7 +20,7 @@ __all__ = ["load_trees", "trees_log_odds", "trees_probability"]
 Trees = dict[str, NDArray[np.generic]]
 
 
-@lru_cache(maxsize=4)
+@lru_cache(maxsize=16)
 def load_trees(name: str, features: tuple[str, ...], trainer: str) -> Trees:
     """Arrays of a shipped model.
 

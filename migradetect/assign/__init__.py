@@ -6,21 +6,28 @@ along the fiber to the rear of a cell tells. Each pair of a migrasome and a cell
 given a probability; per migrasome the cell with the highest one is taken, or none.
 """
 
-from migradetect.assign._arms import UNKNOWN_ARMS, ArmReader
+from migradetect.assign._arms import ArmReader, Rays
+from migradetect.assign._count_arms import ARM_FEATURES, UNKNOWN_ARMS, arm_features, count_arms, learned_arms, rule_arms
 from migradetect.assign._decide import choose_parents, learned_probability, rule_probability
 from migradetect.assign._location import location_from_arms
 from migradetect.assign._motion import rear_directions
 from migradetect.assign._pairs import FEATURES, TRAIL_WINDOW_MIN, pair_features
 
 __all__ = [
+    "ARM_FEATURES",
     "FEATURES",
     "TRAIL_WINDOW_MIN",
     "UNKNOWN_ARMS",
     "ArmReader",
+    "Rays",
+    "arm_features",
     "choose_parents",
+    "count_arms",
+    "learned_arms",
     "learned_probability",
     "location_from_arms",
     "pair_features",
     "rear_directions",
+    "rule_arms",
     "rule_probability",
 ]

@@ -1,6 +1,8 @@
-"""How many arms of fiber lead to a site: light along rays from its rim, averaged over the frames around birth."""
+"""Light along rays from the rim of each site, averaged over the frames around birth: arms of fiber show in it."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -9,17 +11,13 @@ from numpy.typing import NDArray
 
 from migradetect.calibration import Calibration
 
-__all__ = ["UNKNOWN_ARMS", "ArmReader"]
+__all__ = ["N_ANGLES", "ArmReader", "Rays"]
 
 Array = NDArray[np.float64]
 Image = NDArray[np.float32]
 
-_N_ANGLES = 72
-_DEGREES = 360 / _N_ANGLES
-#: Number of arms where the border of the field cuts off a part of the surroundings.
-UNKNOWN_ARMS = -1
-#: This many arms are a branch, however many more there are out of view.
-_BRANCH_ARMS = 3
+#: Rays of a site.
+N_ANGLES = 72
 #: Places along a ray, um from the rim: what is seen within 1 um counts, nearer than 0.1 um lies the blur of the rim.
 _FROM_RIM_UM = np.arange(0.1, 1.01, 0.1)
 #: A line is brighter than what lies this far on either side, um: beyond the PSF, before the next fiber.
@@ -32,12 +30,6 @@ _LEAN = np.linspace(-0.25, 0.25, 7)
 _N_PARTS = 3
 #: First of the places along a ray of each part, and the end; the first parts are the longer ones.
 _PARTS = tuple(int(k) for k in np.cumsum([0, *(len(part) for part in np.array_split(_FROM_RIM_UM, _N_PARTS))]))
-#: Fewest noise units of an arm, and least share of the strongest arm: fibers at a site differ by a factor of a few.
-_LEAST_SNR, _LEAST_SHARE = 2.0, 0.15
-#: Arms closer than this run into one another, degrees: at 1 um from the rim they are about two PSF widths apart.
-_APART_DEG = 30.0
-#: Most arms worth telling apart.
-_MOST_ARMS = 6
 #: Frames are averaged from this long before the first sighting to this long after it, min: the fibers of the time of
 #: birth, of which part may still lie under the cell that leaves them.
 _BEFORE_MIN, _AFTER_MIN = 10.0, 40.0
@@ -45,8 +37,22 @@ _BEFORE_MIN, _AFTER_MIN = 10.0, 40.0
 _FEWEST_BEFORE, _FEWEST_AFTER = 2, 10
 
 
+@dataclass(frozen=True)
+class Rays:
+    """Light along rays from the rim of N sites."""
+
+    strength: Array
+    """Light of the weakest part of each ray over what lies beside it, over the noise of a pixel, shape (N, 72)."""
+    noise: Array
+    """Standard deviation of that, shape (N,)."""
+    radius_um: Array
+    """Of the sites, shape (N,)."""
+    is_cut: NDArray[np.bool_]
+    """The border of the field cuts off a part of the surroundings in all frames, shape (N,)."""
+
+
 class ArmReader:
-    """Reads frame after frame what surrounds each site, and counts arms at the end; N sites.
+    """Reads frame after frame what surrounds each site; N sites.
 
     The linear step, the average over registered frames, comes before any maximum or threshold. Its memory does not
     grow with the number of frames.
@@ -79,7 +85,7 @@ class ArmReader:
             before = max(before, round(_BEFORE_MIN * 60 / interval))
             after = max(after, round(_AFTER_MIN * 60 / interval))
         self._from, self._to = np.asarray(first_seen) - before, np.asarray(first_seen) + after
-        self._total = np.zeros((self._y_um.size, _FROM_RIM_UM.size, _N_ANGLES), np.float32)
+        self._total = np.zeros((self._y_um.size, _FROM_RIM_UM.size, N_ANGLES), np.float32)
         self._count = np.zeros_like(self._total)
         self._is_whole = np.zeros(self._y_um.size, bool)
         self._is_cut = np.zeros(self._y_um.size, bool)
@@ -101,7 +107,7 @@ class ArmReader:
         near = np.flatnonzero((self._from <= frame) & (frame <= self._to))
         if not near.size:
             return
-        angle = np.arange(_N_ANGLES) * 2 * np.pi / _N_ANGLES
+        angle = np.arange(N_ANGLES) * 2 * np.pi / N_ANGLES
         radii = self._radii_um[near][:, :, None]
         y = self._calibration.px(self._y_um[near, None, None] + drift_um[0] + radii * np.sin(angle))
         x = self._calibration.px(self._x_um[near, None, None] + drift_um[1] + radii * np.cos(angle))
@@ -110,7 +116,7 @@ class ArmReader:
         whole = in_field.all(axis=(1, 2))
         self._is_whole[near] |= whole
         self._is_cut[near] |= ~whole
-        flat = (near.size, _FROM_RIM_UM.size * _N_ANGLES)
+        flat = (near.size, _FROM_RIM_UM.size * N_ANGLES)
         places = np.asarray(x.reshape(flat), np.float32), np.asarray(y.reshape(flat), np.float32)
         open_dish = cv2.remap(weight, *places, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
         values = cv2.remap(snr, *places, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
@@ -118,14 +124,12 @@ class ArmReader:
         self._total[near] += np.where(use, values.reshape(use.shape), 0)
         self._count[near] += use
 
-    def count(self) -> NDArray[np.int64]:
-        """Arms at each site, shape (N,).
+    def rays(self) -> Rays:
+        """Light along rays from the rim of each site.
 
         Returns
         -------
-        ndarray of int, shape (N,)
-            0 where none can be seen; :data:`UNKNOWN_ARMS` where the border cuts off a part of the surroundings in all
-            frames and what is in view does not make a branch yet.
+        Rays
         """
         looks = self._count
         mean = np.where(looks > 0, self._total / np.maximum(looks, 1), np.nan).astype(np.float64)
@@ -133,32 +137,29 @@ class ArmReader:
         pixels = max(1.0, self._calibration.pixel_size_um / float(_FROM_RIM_UM[1] - _FROM_RIM_UM[0]))
         typical = np.maximum(np.median(looks.reshape(len(looks), -1), axis=1), 1.0) if looks.size else np.empty(0)
         noise = np.sqrt(1.5 / 3 / (_FROM_RIM_UM.size / _N_PARTS) * pixels / typical)
-        arms = _count_all(mean, self._radii_um, _LEAST_SNR * noise, looks.any(axis=(1, 2)))
-        return np.where(self._is_cut & ~self._is_whole & (arms < _BRANCH_ARMS), UNKNOWN_ARMS, arms)
+        strength = _strengths(mean, self._radii_um, looks.any(axis=(1, 2)))
+        return Rays(strength, noise, self._radii_um[:, 0] - _FROM_RIM_UM[0], self._is_cut & ~self._is_whole)
 
 
 @njit(cache=True, nogil=True)
-def _count_all(
-    mean: Array, radii_um: Array, floor: Array, is_seen: NDArray[np.bool_]
-) -> NDArray[np.int64]:  # pragma: no cover (numba)
-    """Arms at each of N sites from its rings, shape (N, radii, angles); 0 where nothing was seen."""
-    out = np.zeros(len(mean), np.int64)
+def _strengths(mean: Array, radii_um: Array, is_seen: NDArray[np.bool_]) -> Array:  # pragma: no cover (numba)
+    """Strength of the rays of N sites from their rings, shape (N, radii, angles); 0 where nothing was seen."""
+    out = np.zeros((len(mean), N_ANGLES))
     for i in range(len(mean)):
         if is_seen[i]:
-            strength = _along_rays(_over_sides(mean[i], radii_um[i]), radii_um[i])
-            out[i] = _count_peaks(strength, floor[i])
+            out[i] = _along_rays(_over_sides(mean[i], radii_um[i]), radii_um[i])
     return out
 
 
 @njit(cache=True, nogil=True)
 def _at(ring: Array, place: float) -> float:  # pragma: no cover (numba)
     """Value of a closed ring between its angular steps."""
-    place %= _N_ANGLES
-    k = min(int(place), _N_ANGLES - 1)
+    place %= N_ANGLES
+    k = min(int(place), N_ANGLES - 1)
     part = place - k
     if part == 0:
         return ring[k]
-    return (ring[(k + 1) % _N_ANGLES] - ring[k]) * part + ring[k]
+    return (ring[(k + 1) % N_ANGLES] - ring[k]) * part + ring[k]
 
 
 @njit(cache=True, nogil=True)
@@ -166,8 +167,8 @@ def _over_sides(mean: Array, radii_um: Array) -> Array:  # pragma: no cover (num
     """Each ring less what lies on either side: beads, haze and gradients drop out, lines along the ray stay."""
     out = np.empty_like(mean)
     for j in range(radii_um.size):
-        step = _N_ANGLES / (2 * np.pi * radii_um[j])
-        for k in range(_N_ANGLES):
+        step = N_ANGLES / (2 * np.pi * radii_um[j])
+        for k in range(N_ANGLES):
             centre = sides = 0.0
             for thin in (-_HALF_WIDTH_UM * step, 0.0, _HALF_WIDTH_UM * step):
                 centre += _at(mean[j], k + thin)
@@ -179,14 +180,14 @@ def _over_sides(mean: Array, radii_um: Array) -> Array:  # pragma: no cover (num
 @njit(cache=True, nogil=True)
 def _along_rays(response: Array, radii_um: Array) -> Array:  # pragma: no cover (numba)
     """Strength of the ray at each angle: its weakest part, for the best lean; 0 where too little can be seen."""
-    best = np.zeros(_N_ANGLES)
+    best = np.zeros(N_ANGLES)
     for lean in _LEAN:
-        for k in range(_N_ANGLES):
+        for k in range(N_ANGLES):
             weakest, enough = np.inf, 0
             for part in range(_N_PARTS):
                 total, n = 0.0, 0
                 for j in range(_PARTS[part], _PARTS[part + 1]):
-                    turn = lean * (radii_um[j] - radii_um[0]) / radii_um[j] * _N_ANGLES / (2 * np.pi)
+                    turn = lean * (radii_um[j] - radii_um[0]) / radii_um[j] * N_ANGLES / (2 * np.pi)
                     value = _at(response[j], k + turn)
                     if np.isfinite(value):
                         total += value
@@ -197,21 +198,3 @@ def _along_rays(response: Array, radii_um: Array) -> Array:  # pragma: no cover 
             if enough >= _N_PARTS - 1:
                 best[k] = max(best[k], weakest)
     return (np.roll(best, 1) + best + np.roll(best, -1)) / 3
-
-
-@njit(cache=True, nogil=True)
-def _count_peaks(strength: Array, floor: float) -> int:  # pragma: no cover (numba)
-    """Peaks above a floor and a share of the strongest, far enough apart."""
-    floor = max(floor, _LEAST_SHARE * strength.max())
-    is_peak = (strength >= np.roll(strength, 1)) & (strength >= np.roll(strength, -1)) & (strength > floor)
-    taken = np.empty(_N_ANGLES, np.int64)
-    n = 0
-    for k in np.argsort(-strength, kind="mergesort"):
-        is_apart = is_peak[k]
-        for other in taken[:n]:
-            gap = min((k - other) % _N_ANGLES, (other - k) % _N_ANGLES) * _DEGREES
-            is_apart = is_apart and gap >= _APART_DEG
-        if is_apart:
-            taken[n] = k
-            n += 1
-    return min(n, _MOST_ARMS)

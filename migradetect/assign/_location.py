@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from migradetect.assign._arms import UNKNOWN_ARMS
+from migradetect.assign._count_arms import UNKNOWN_ARMS
 
 __all__ = ["location_from_arms"]
 

@@ -19,10 +19,15 @@ Labels = NDArray[np.int32]
 Mask = NDArray[np.bool_]
 Array = NDArray[np.float64]
 
+#: Patches of haze are smaller than the first area, um2; from the second one on this share of the usual edge will do.
+_HAZE_UM2, _LARGE_EDGE = (300.0, 600.0), 0.8
 #: An edge that rises slowly is judged by what lies between these distances inside and outside of the outline, um: past
 #: a slope that is 2 to 4 um wide.
-_SOFT_INNER_UM = (1.0, 2.0)
-_SOFT_OUTER_UM = (1.3, 2.5)
+_INNER_UM = (1.0, 2.0)
+_OUTER_UM = (1.3, 2.5)
+#: Across such an edge the light falls by at least this share of what it falls between these depths, for each um:
+#: the flank of haze is steepest further in, and thins out.
+_DEEP_UM, _STEEP = (2.0, 4.0), 0.9
 #: Height of such an edge that a region has at least, by its area, um2: a patch of haze slopes away into more haze, the
 #: more slowly the larger it is.
 _SOFT_UM2, _SOFT_HEIGHT = (100.0, 300.0, 600.0), (0.75, 0.6, 0.5)
@@ -55,36 +60,39 @@ def without_haze(mask: Mask, edge: Edge, grid: Grid, opened: Image, coarse: Grid
     area, is_thick, height = regional(regions, deep, edge.inner, edge.outer, edge.step, n)
     area_um2 = area * grid.pixel_um**2
     is_large = is_thick & (area_um2 > np.pi * (1.5 * params.opening_um) ** 2)
-    kept = is_large & (height > params.edge_contrast)
-    open_cases = np.flatnonzero(is_large & ~kept)
-    open_cases = open_cases[open_cases > 0]
-    if open_cases.size:
-        soft = _soft_heights(nearest(regions.astype(np.int32), coarse.shape), open_cases, opened, coarse)
-        kept[open_cases] = soft > _needed_height(area_um2[open_cases])
+    share = np.interp(np.log(np.maximum(area_um2, 1.0)), np.log(_HAZE_UM2), (1.0, _LARGE_EDGE))
+    kept = is_large & (height > params.edge_contrast * share)
+    doubtful = np.flatnonzero(is_large & ~kept)
+    doubtful = doubtful[doubtful > 0]
+    if doubtful.size:
+        least = np.interp(np.log(np.maximum(area_um2[doubtful], 1.0)), np.log(_SOFT_UM2), _SOFT_HEIGHT)
+        kept[doubtful] = _soft_heights(nearest(regions, coarse.shape), doubtful, opened, coarse) > least
     kept[0] = False
     return mask if kept[1:].all() else np.asarray(relabelled(regions, kept))
 
 
-def _needed_height(area_um2: Array) -> Array:
-    """Least height of an edge that rises slowly."""
-    return np.asarray(np.interp(np.log(np.maximum(area_um2, 1.0)), np.log(_SOFT_UM2), _SOFT_HEIGHT))
-
-
 def _soft_heights(regions: Labels, wanted: NDArray[np.int64], image: Image, grid: Grid) -> Array:
-    """Height of the edge of some regions past its slope, relative to the level inside; 0 where it can't be told."""
+    """Height of the edge of some regions past its slope, relative to the level inside; 0 where it is no edge."""
     out = np.zeros(wanted.size)
     boxes = ndi.find_objects(regions)
-    margin = int(np.ceil(grid.px(_SOFT_OUTER_UM[1]))) + 1
+    margin = int(np.ceil(grid.px(_OUTER_UM[1]))) + 1
     for k, one in enumerate(wanted.tolist()):
         box = boxes[one - 1] if one <= len(boxes) else None
         if box is None:
             continue
         window = padded(box, margin, regions.shape)
         own, level = regions[window] == one, image[window]
-        inner = level[_band(own, _SOFT_INNER_UM, grid)]
-        outer = level[_band(~own, _SOFT_OUTER_UM, grid) & (regions[window] == 0)]
-        if inner.size and outer.size and inner.mean() > 0:
-            out[k] = 1 - outer.mean() / inner.mean()
+        inner, outer = _band(own, _INNER_UM, grid), _band(~own, _OUTER_UM, grid) & (regions[window] == 0)
+        deep = _band(own, _DEEP_UM, grid)
+        if not (inner.any() and outer.any()):
+            continue
+        inside, outside = float(level[inner].mean()), float(level[outer].mean())
+        fall = (inside - outside) / (np.mean(_INNER_UM) + np.mean(_OUTER_UM))
+        fall_inside = (
+            (float(level[deep].mean()) - inside) / (np.mean(_DEEP_UM) - np.mean(_INNER_UM)) if deep.any() else 0.0
+        )
+        if inside > 0 and fall >= _STEEP * fall_inside:
+            out[k] = 1 - outside / inside
     return out
 
 

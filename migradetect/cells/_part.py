@@ -1,4 +1,4 @@
-"""Touching bodies parted: at necks, along edges within, and by where they were in the frame before."""
+"""Touching bodies parted: where something parts them, and by where they were in the frame before."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from numba import njit
 from numpy.typing import NDArray
 from skimage.segmentation import watershed
 
+from migradetect.cells._cuts import evidence_of, slope_within
 from migradetect.cells._grid import Grid, areas, depth_um, disc, relabelled
-from migradetect.cells._join import NO_NECK, Contacts, contacts_of, join, summits_of
-from migradetect.filters import gaussian, quantile
+from migradetect.cells._join import Contacts, contacts_of, join
+from migradetect.filters import gaussian
 from migradetect.params import CellParams
 
 __all__ = ["part", "part_as"]
@@ -25,12 +26,8 @@ Mask = NDArray[np.bool_]
 _SUMMIT_UM = 2.0
 #: How far a cut may be moved from the neck to an edge that is seen in the image, um.
 _CUT_REACH_UM = 2.5
-#: Edges within a body are looked for at this Gaussian sigma, um.
-_EDGE_SIGMA_UM = 0.6
 #: What a neck counts for beside an edge where a cut is moved, in slopes that are usual within bodies.
 _NECK_WEIGHT = 2.0
-#: Relative slope per um that any body has, however smooth.
-_LEAST_SLOPE = 0.06
 
 
 def part(mask: Mask, before: Labels | None, image: Image, grid: Grid, params: CellParams) -> Labels:
@@ -47,19 +44,19 @@ def part(mask: Mask, before: Labels | None, image: Image, grid: Grid, params: Ce
     grid : Grid
         Grid of all of them.
     params : CellParams
-        `split_neck`, `split_edge`, `min_area_um2`.
+        `min_area_um2`, and those of :func:`migradetect.cells._cuts.evidence_of`.
 
     Returns
     -------
     ndarray of int32, shape (Y, X)
     """
-    depth = gaussian(depth_um(mask, grid.pixel_um), 1.0)
+    evidence = evidence_of(image, mask, grid, params)
+    depth = gaussian(depth_um(evidence.opened(mask), grid.pixel_um), 1.0)
     markers, names = _markers(depth, mask, before, grid)
     n, bodies = cv2.connectedComponents(mask.view(np.uint8), connectivity=4)
     least, most, boxes = _marked(bodies, markers, n)
     # most bodies lie apart, with one middle or none: there is nothing to part
     out: Labels = relabelled(bodies, np.where(least == most, most, 0).astype(np.int32))
-    slope = None
     for one in np.flatnonzero(least < most):
         box = slice(boxes[one, 0], boxes[one, 1] + 1), slice(boxes[one, 2], boxes[one, 3] + 1)
         own = bodies[box] == one
@@ -67,9 +64,8 @@ def part(mask: Mask, before: Labels | None, image: Image, grid: Grid, params: Ce
         pieces = watershed(-near, np.where(own, markers[box], 0), mask=own).astype(np.int32)
         pieces, called = join(pieces, near, names, grid, params)
         if contacts_of(pieces, near):
-            slope = _slope(image, mask, grid) if slope is None else slope
-            pieces = _move_cuts(pieces, own, slope[box], grid)
-            pieces = _judge(pieces, near, slope[box], called, params)
+            pieces = _move_cuts(pieces, own, evidence.landscape(box), grid)
+            pieces = evidence.joined(pieces, near, called, box)
             pieces = _absorbed(pieces, near, _rims(box, mask.shape), grid, params)
         out[box][own] = pieces[own]
     return _rest(out, mask)
@@ -98,7 +94,7 @@ def part_as(mask: Mask, cells: Labels, image: Image, grid: Grid) -> Labels:
     pieces = watershed(flat, np.where(mask, cells, 0), mask=mask).astype(np.int32)
     depth = gaussian(depth_um(mask, grid.pixel_um), 1.0)
     neck = 1 - depth / np.float32(max(float(depth.max()), 1e-6))
-    return _move_cuts(pieces, mask, _slope(image, mask, grid) + np.float32(_NECK_WEIGHT) * neck, grid)
+    return _move_cuts(pieces, mask, slope_within(image, mask, grid) + np.float32(_NECK_WEIGHT) * neck, grid)
 
 
 @njit(cache=True, nogil=True)
@@ -151,33 +147,6 @@ def _markers(depth: Image, mask: Mask, before: Labels | None, grid: Grid) -> tup
     return markers, np.concatenate([names, np.array(extra, dtype=np.int64)])
 
 
-def _slope(image: Image, mask: Mask, grid: Grid) -> Image:
-    """Relative slope of the signal, over its typical value within bodies."""
-    flat = np.asarray(cv2.medianBlur(image, 3), np.float32)
-    typical = quantile(flat[mask])
-    smooth = gaussian(np.log(np.maximum(flat, np.float32(0.1 * typical))), grid.px(_EDGE_SIGMA_UM))
-    slope: Image = _steepness(smooth, mask, 1 / grid.pixel_um)
-    inner = cv2.erode(mask.view(np.uint8), disc(grid.px(2.0)), borderValue=1) > 0
-    usual = quantile(slope[inner]) if inner.any() else 0.0
-    return slope / np.float32(max(usual, _LEAST_SLOPE))
-
-
-@njit(cache=True, nogil=True)
-def _steepness(image: Any, mask: Any, scale: float) -> Any:  # pragma: no cover (numba)
-    """Length of the gradient within a mask and beside it, by central differences; 0 elsewhere."""
-    height, width = image.shape
-    out = np.zeros((height, width), np.float32)
-    for y in range(height):
-        above, below = max(y - 1, 0), min(y + 1, height - 1)
-        for x in range(width):
-            left, right = max(x - 1, 0), min(x + 1, width - 1)
-            if mask[y, x] or mask[above, x] or mask[below, x] or mask[y, left] or mask[y, right]:
-                dy = (image[below, x] - image[above, x]) / max(below - above, 1)
-                dx = (image[y, right] - image[y, left]) / max(right - left, 1)
-                out[y, x] = np.sqrt(dy * dy + dx * dx) * scale
-    return out
-
-
 def _cut_distance(pieces: Labels) -> Image:
     """Distance in pixels to the nearest place where two pieces touch."""
     value = pieces.astype(np.float32)
@@ -188,8 +157,8 @@ def _cut_distance(pieces: Labels) -> Image:
     return depth_um(~is_cut, 1.0)
 
 
-def _move_cuts(pieces: Labels, mask: Mask, slope: Image, grid: Grid) -> Labels:
-    """Move each cut to the edge that is seen near it: the rim of the upper cell, or the valley between both."""
+def _move_cuts(pieces: Labels, mask: Mask, high: Image, grid: Grid) -> Labels:
+    """Move each cut to where it should run near its place: the rim of the upper cell, or the valley between both."""
     away = _cut_distance(pieces) * grid.pixel_um
     markers = np.where(away > _CUT_REACH_UM, pieces, 0).astype(np.int32)
     # a piece that lies wholly within reach keeps its middle
@@ -197,30 +166,8 @@ def _move_cuts(pieces: Labels, mask: Mask, slope: Image, grid: Grid) -> Labels:
     for lost in np.flatnonzero((areas(pieces, n) > 0) & (areas(markers, n) == 0)):
         own = pieces == lost
         markers[own & (away >= 0.8 * away[own].max())] = lost
-    landscape = slope + 1.5 * np.clip(1 - away / _CUT_REACH_UM, 0, 1)
+    landscape = high + 1.5 * np.clip(1 - away / _CUT_REACH_UM, 0, 1)
     return watershed(landscape, markers, mask=mask & (pieces > 0)).astype(np.int32)
-
-
-def _judge(pieces: Labels, depth: Image, slope: Image, names: NDArray[np.int64], params: CellParams) -> Labels:
-    """Join what neither a neck nor an edge along the whole contact parts."""
-    n = int(pieces.max()) + 1
-    summit = summits_of(pieces, depth, n)
-    lut = np.arange(n, dtype=np.int32)
-    steepest = np.asarray(cv2.dilate(slope, np.ones((3, 3), np.uint8)), np.float32)
-    for (a, b), saddle in sorted(contacts_of(pieces, depth).items(), key=lambda item: -item[1]):
-        a, b = int(lut[a]), int(lut[b])
-        if a == b:
-            continue
-        if names[a] != 0 and names[b] != 0 and names[a] != names[b]:
-            continue
-        neck = saddle / max(min(summit[a], summit[b]), 1e-6)
-        edge = _edge_along(lut[pieces], a, b, steepest)
-        was_one = names[a] == names[b] != 0
-        if neck > (params.hold_neck if was_one else params.split_neck) and edge < _needed_edge(neck, was_one, params):
-            lut[lut == b] = a
-            summit[a] = max(summit[a], summit[b])
-            names[a] = names[a] or names[b]
-    return lut[pieces]
 
 
 def _rims(box: tuple[slice, slice], shape: tuple[int, ...]) -> tuple[bool, bool, bool, bool]:
@@ -281,19 +228,6 @@ def _connected(pieces: Labels) -> Labels:
                     out[parts == k] = n
                     n += 1
     return out
-
-
-def _needed_edge(neck: float, was_one: bool, params: CellParams) -> float:
-    """Slope along a contact that parts it: more where there is hardly a neck, and what was one cell does not part."""
-    share = np.clip((neck - params.split_neck) / (NO_NECK - params.split_neck), 0, 1)
-    return float((1 + (params.split_edge - 1) * share) * (1.5 if was_one else 1.0))
-
-
-def _edge_along(pieces: Labels, a: int, b: int, slope: Image) -> float:
-    """Slope that most of the contact reaches: texture is steep in places, a rim all along."""
-    own = cv2.dilate((pieces == a).astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-    contact = own & (pieces == b)
-    return float(np.quantile(slope[contact], 0.3)) if contact.any() else 0.0
 
 
 def _rest(pieces: Labels, mask: Mask) -> Labels:

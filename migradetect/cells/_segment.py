@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +18,7 @@ from migradetect.cells._part import part
 from migradetect.filters import gaussian, quantile, resize
 from migradetect.params import CellParams
 
-__all__ = ["COARSE_UM", "coarse_signal", "segment_cells"]
+__all__ = ["COARSE_UM", "Bodies", "coarse_signal", "find_bodies", "segment_cells"]
 
 Image = NDArray[np.float32]
 Labels = NDArray[np.int32]
@@ -55,6 +57,48 @@ def segment_cells(
         that are too small to count.
     """
     shape = signal.shape
+    found = find_bodies(signal, params, calibration)
+    if found is None:
+        return np.zeros(shape, np.int32), np.zeros(shape, bool)
+    before = None if previous is None else nearest(previous, found.coarse.shape)
+    parts = part(found.on_coarse, before, found.image, found.coarse, params)
+    fine, mask = found.fine, found.mask
+    labels = _choose(spread(parts, mask, COARSE_UM / fine.pixel_um), fine, params)
+    return (labels, mask) if fine.shape == shape else drawn(labels, mask, found.height, shape)
+
+
+@dataclass(frozen=True)
+class Bodies:
+    """All bodies of a frame, not parted yet."""
+
+    mask: Mask
+    """On the fine grid."""
+    height: Image
+    """How far a pixel of the fine grid lies above the level of the outline, see :func:`outline`."""
+    fine: Grid
+    image: Image
+    """Signal, smoothed, on the coarse grid."""
+    coarse: Grid
+
+    @property
+    def on_coarse(self) -> Mask:
+        """The mask on the coarse grid."""
+        return to_shape(self.mask, self.coarse.shape)
+
+
+def find_bodies(signal: Image, params: CellParams, calibration: Calibration) -> Bodies | None:
+    """Bodies of one frame within their outlines; None where nothing is bright and thick.
+
+    Parameters
+    ----------
+    signal, params, calibration
+        As for :func:`segment_cells`.
+
+    Returns
+    -------
+    Bodies or None
+    """
+    shape = signal.shape
     pixel_um = calibration.pixel_size_um
     coarse = Grid.of(shape, pixel_um, COARSE_UM)
     fine = Grid.shrunk(shape, pixel_um, _FINE_UM)
@@ -63,17 +107,13 @@ def segment_cells(
     opened = grey_opening(small, coarse.px(params.opening_um))
     regions, least, body_level = _find(small, opened, coarse, params)
     if not regions.any():
-        return np.zeros(shape, np.int32), np.zeros(shape, bool)
+        return None
     sharp = _smooth(shrunk, fine, pixel_um, fine, _needed_blur_um(body_level, calibration))
     # what was shrunk already is coarse enough for the steps towards the outline
     middle = fine if fine.shape != shape else fine.halved()
     mask, height, edge = outline(sharp, regions, least, fine, middle, params)
     mask = without_haze(mask, edge, fine, opened, coarse, params)
-    mask = _fill(mask, sharp, fine, params)
-    before = None if previous is None else nearest(previous, coarse.shape)
-    parts = part(to_shape(mask, coarse.shape), before, small, coarse, params)
-    labels = _choose(spread(parts, mask, COARSE_UM / fine.pixel_um), fine, params)
-    return (labels, mask) if fine.shape == shape else drawn(labels, mask, height, shape)
+    return Bodies(_fill(mask, sharp, fine, params), height, fine, small, coarse)
 
 
 def coarse_signal(signal: Image, params: CellParams, calibration: Calibration) -> Image:

@@ -135,7 +135,7 @@ class CellParams(StageParams):
         ge=0,
         lt=1,
         description="Smallest mean height of the edge of a body, relative to the level inside; haze has less. "
-        "From 600 um2 on 0.8 times as much is enough.",
+        "From 600 um2 on 0.8 times as much is enough, and a soft outline is judged past its slope.",
     )
     bead_um: float = Field(
         2.2, gt=0, description="Beads and bundles of fibers up to this diameter in um are taken off the edge of a body."
@@ -150,21 +150,33 @@ class CellParams(StageParams):
     hole_fraction: float = Field(
         0.25, ge=0, le=1, description="Holes darker than this, relative to the body around, are dish and not filled."
     )
+    method: Literal["learned", "rules"] = Field(
+        "learned",
+        description="Touching cells are parted where a network trained on simulated cells sees a border, or by rules "
+        "that can be read: necks of the outline and edges along them.",
+    )
+    split_border: float = Field(
+        0.45,
+        gt=0,
+        lt=1,
+        description="If learned, the smallest probability of a border along most of a contact; raise it if cells are "
+        "cut in pieces, lower it if touching cells stay one.",
+    )
     split_neck: float = Field(
         0.7,
         gt=0,
         le=1,
-        description="Contacts narrower than this, relative to the narrower body, part two cells; lower it if cells are "
-        "cut in pieces.",
+        description="By the rules, contacts narrower than this, relative to the narrower body, part two cells; lower "
+        "it if cells are cut in pieces.",
     )
     hold_neck: float = Field(
-        0.6, gt=0, le=1, description="The same for what was one cell in the frame before, as when a cell divides."
+        0.6, gt=0, le=1, description="The same for what was one cell in the frame before, as in a division."
     )
     split_edge: float = Field(
         2.0,
         gt=0,
-        description="An edge all along a contact, this much steeper than is usual within bodies, parts cells without a "
-        "neck; raise it if cells are cut in pieces.",
+        description="By the rules, an edge all along a contact, this much steeper than is usual within bodies, parts "
+        "cells without a neck; raise it if cells are cut in pieces.",
     )
 
 
@@ -224,7 +236,9 @@ class AssignParams(StageParams):
 
     fiber_reach_um: float = Field(1.0, gt=0, description="A fiber within this distance in um carries the migrasome.")
     method: Literal["learned", "rules"] = Field(
-        "learned", description="Parent cell by trees trained on simulated movies, or by simple rules that can be read."
+        "learned",
+        description="Parent cell and arms of fiber by trees trained on simulated movies, or by simple rules that can "
+        "be read.",
     )
     min_confidence: float = Field(
         0.1,

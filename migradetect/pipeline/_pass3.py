@@ -13,7 +13,7 @@ import pandas as pd
 from numba import njit
 from numpy.typing import NDArray
 
-from migradetect.assign import ArmReader
+from migradetect.assign import ArmReader, count_arms
 from migradetect.calibration import Calibration
 from migradetect.filters import doubled, nearest_label
 from migradetect.movie import Movie
@@ -121,7 +121,8 @@ def run_pass3(
                 ordered.do(lambda: None)
     traces = settle_shape(pd.concat(rows, ignore_index=True)) if rows else pd.DataFrame()
     if rows:
-        traces["n_arms"] = traces["migrasome_id"].map(dict(zip(sites.site_id, arms.count(), strict=True)))
+        found = count_arms(arms.rays(), params.assign.method)
+        traces["n_arms"] = traces["migrasome_id"].map(dict(zip(sites.site_id, found, strict=True)))
     return traces, cell_planes, fiber_planes
 
 

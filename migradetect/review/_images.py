@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from migradetect.assign import ArmReader
+from migradetect.assign import ArmReader, count_arms
 from migradetect.errors import AxesError, MigradetectError, ReadError
 from migradetect.filters import NoiseModel
 from migradetect.io import check_same_recording, reopen_movie
@@ -321,7 +321,7 @@ class _Tiles:
             corner = np.array([box[1][0].start, box[1][1].start])
             shift = self.centre_um[k] - calibration.um(corner.astype(float)) - stage
             arms.read(number, snr[box[1]], weight[box[1]], (float(shift[0]), float(shift[1])))
-        return int(arms.count()[0])
+        return int(count_arms(arms.rays(), self._base.params.assign.method)[0])
 
 
 class _Some:

@@ -14,6 +14,7 @@ from migradetect.assign import (
     UNKNOWN_ARMS,
     ArmReader,
     choose_parents,
+    count_arms,
     learned_probability,
     location_from_arms,
     pair_features,
@@ -331,7 +332,7 @@ def count(
         moved = ndi.shift(image, (dy, dx), order=1, mode="nearest") if dy or dx else image
         seen = (moved + noise * rng.standard_normal(ARMS_SHAPE)).astype(np.float32)
         reader.read(frame, seen, np.ones(ARMS_SHAPE, np.float32) if weight is None else weight, (dy * 0.14, dx * 0.14))
-    return int(reader.count()[0])
+    return int(count_arms(reader.rays(), "rules")[0])
 
 
 RAYS = {
@@ -391,7 +392,7 @@ def count_at_border(n_arms: int, gap_px: int, drift_px: float = 0.0) -> int:
         away = round(frame * drift_px)
         seen = image[:, cut - away : cut - away + 60].astype(np.float32)
         reader.read(frame, seen, np.ones_like(seen), (0.0, away * 0.14))
-    return int(reader.count()[0])
+    return int(count_arms(reader.rays(), "rules")[0])
 
 
 def test_arms_out_of_the_field_are_unknown_not_absent() -> None:
@@ -414,4 +415,4 @@ def test_no_sites_have_no_arms() -> None:
     none = np.array([])
     reader = ArmReader(none, none, none, np.array([], np.int64), Calibration(0.1))
     reader.read(0, np.zeros(ARMS_SHAPE, np.float32), np.ones(ARMS_SHAPE, np.float32), (0.0, 0.0))
-    assert reader.count().size == 0
+    assert count_arms(reader.rays(), "rules").size == 0

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from assign_movies import analyse, matched
 from boosted_arrays import arrays_of
 
 from migradetect.assign import FEATURES
@@ -58,42 +58,17 @@ DIRECTIONS = {
 }
 
 
-def analyse(condition: str, seed: int, folder: Path) -> float:
-    """Simulate and analyse one movie into `folder`; seconds taken."""
-    import cv2
-
-    from migradetect.io import write_results
-    from migradetect.params import AssignParams, Params
-    from migradetect.pipeline import analyze
-    from migradetect.synthetic import simulate
-
-    cv2.setNumThreads(1)
-    start = time.perf_counter()
-    simulation = simulate(condition, seed)
-    # the rules need no trained trees, and all else is the same
-    results = analyze(simulation.movie(), Params(assign=AssignParams(method="rules")))
-    write_results(results, folder / "results" / f"{condition}_{seed}")
-    # the truth last: its presence says that the movie is complete
-    write_results(simulation.truth, folder / "truth" / f"{condition}_{seed}")
-    return time.perf_counter() - start
-
-
 def pairs_of(folder: Path, movie: str) -> pd.DataFrame:
     """Evidence of every pair of a found migrasome and a cell, with `is_parent`, for those with a known true parent."""
-    from migradetect.calibration import Calibration
     from migradetect.evaluate.cells import overlap_cells
-    from migradetect.evaluate.matching import match_migrasomes, match_tracks
-    from migradetect.io import load_results
     from migradetect.pipeline._parents import parent_pairs
 
-    results, truth = load_results(folder / "results" / movie), load_results(folder / "truth" / movie)
-    if results.migrasomes.empty or truth.migrasomes.empty:
+    found = matched(folder, movie)
+    if found is None:
         return pd.DataFrame()
-    given = results.provenance["calibration"]
-    calibration = Calibration(given["pixel_size_um"], given["frame_interval_s"])
-    frames = np.unique(truth.frames["frame"].to_numpy(int))
-    overlap = overlap_cells(results, truth, calibration, frames)
-    same = match_tracks(match_migrasomes(truth.migrasomes, results.migrasomes, frames))
+    results, truth, same = found
+    calibration = results.calibration
+    overlap = overlap_cells(results, truth, calibration, np.unique(truth.frames["frame"].to_numpy(int)))
     parent = truth.tracks.set_index("migrasome_id")["cell_id"]
     same["parent"] = same["truth_id"].map(parent)
     of_site = same.set_index("pred_id")["parent"]
@@ -198,16 +173,18 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--trees", type=int, default=250)
     parser.add_argument("--leaves", type=int, default=12, help="leaves of a tree")
-    parser.add_argument("--cache", type=Path, default=Path("benchmark_output/parent_training"))
+    parser.add_argument("--cache", type=Path, default=Path("benchmark_output/assign_training"))
     parser.add_argument("--out", type=Path, default=Path("migradetect/data/parent.npz"))
     options = parser.parse_args()
-    jobs = [(condition, FIRST_SEED + k) for condition, n in MOVIES.items() for k in range(n)]
+    jobs = [("own", condition, FIRST_SEED + k) for condition, n in MOVIES.items() for k in range(n)]
     with ProcessPoolExecutor(options.workers) as pool:
-        missing = [job for job in jobs if not (options.cache / "truth" / "{}_{}".format(*job) / "movie.json").exists()]
+        missing = [
+            job for job in jobs if not (options.cache / "truth" / "{}_{}_{}".format(*job) / "movie.json").exists()
+        ]
         waiting = {pool.submit(analyse, *job, options.cache): job for job in missing}
         for future in as_completed(waiting):
-            print("{}_{}: {:.0f} s".format(*waiting[future], future.result()), file=sys.stderr)
-        names = ["{}_{}".format(*job) for job in jobs]
+            print("{}_{}_{}: {:.0f} s".format(*waiting[future], future.result()), file=sys.stderr)
+        names = ["{}_{}_{}".format(*job) for job in jobs]
         tables = [future.result() for future in [pool.submit(pairs_of, options.cache, name) for name in names]]
     pairs = pd.concat([table for table in tables if len(table)], ignore_index=True)
     print(accuracy_table(pairs, cross_validated(pairs, options.trees, options.leaves)).round(3).to_string())
