@@ -13,12 +13,15 @@ from migradetect.assign import (
     FEATURES,
     UNKNOWN_ARMS,
     ArmReader,
+    Rays,
+    arm_features,
     choose_parents,
     count_arms,
     learned_probability,
     location_from_arms,
     pair_features,
     rear_directions,
+    rule_arms,
     rule_probability,
 )
 from migradetect.calibration import Calibration
@@ -321,6 +324,7 @@ def count(
     first_seen: int = 2,
     drift_px: tuple[float, float] = (0.0, 0.0),
     noise: float = 1.0,
+    method: str = "rules",
 ) -> int:
     """Arms at the site after twelve noisy frames; the stage moves by `drift_px` in each."""
     reader = ArmReader(
@@ -332,7 +336,7 @@ def count(
         moved = ndi.shift(image, (dy, dx), order=1, mode="nearest") if dy or dx else image
         seen = (moved + noise * rng.standard_normal(ARMS_SHAPE)).astype(np.float32)
         reader.read(frame, seen, np.ones(ARMS_SHAPE, np.float32) if weight is None else weight, (dy * 0.14, dx * 0.14))
-    return int(count_arms(reader.rays(), "rules")[0])
+    return int(count_arms(reader.rays(), method)[0])
 
 
 RAYS = {
@@ -348,6 +352,7 @@ RAYS = {
 def test_arms_that_lead_to_a_bead_are_counted(n_arms: int, diameter_um: float) -> None:
     image = fibers_to(*RAYS.get(n_arms, ())) + bead(diameter_um)
     assert count(image, diameter_um) == n_arms
+    assert count(image, diameter_um, method="learned") == min(n_arms, 3)
 
 
 def test_line_that_passes_by_is_no_arm() -> None:
@@ -416,3 +421,21 @@ def test_no_sites_have_no_arms() -> None:
     reader = ArmReader(none, none, none, np.array([], np.int64), Calibration(0.1))
     reader.read(0, np.zeros(ARMS_SHAPE, np.float32), np.ones(ARMS_SHAPE, np.float32), (0.0, 0.0))
     assert count_arms(reader.rays(), "rules").size == 0
+    assert count_arms(reader.rays(), "learned").size == 0
+
+
+@METHODS
+def test_trees_count_what_cannot_be_seen_at_all_as_none_or_unknown(method: str) -> None:
+    strength = np.zeros((2, 72))
+    rays = Rays(strength, np.full(2, 0.3), np.full(2, 0.5), np.array([False, True]))
+    np.testing.assert_array_equal(count_arms(rays, method), [0, UNKNOWN_ARMS])
+
+
+def test_what_the_trees_see_is_what_the_rays_show() -> None:
+    strength = np.zeros((1, 72))
+    strength[0, [0, 10, 36]] = 4.0, 1.0, 2.0
+    rays = Rays(strength, np.array([0.4]), np.array([0.6]), np.array([False]))
+    seen = arm_features(rays, rule_arms(rays)).iloc[0]
+    assert seen[["snr_1", "snr_2", "snr_3", "snr_4"]].tolist() == [10.0, 5.0, 2.5, 0.0]
+    assert (seen["share_2"], seen["apart_2"], seen["apart_3"]) == (0.5, 180.0, 50.0)
+    assert (seen["straight"], seen["usual"], seen["radius_um"], seen["arms"]) == (0.5, 0.0, 0.6, 3.0)
