@@ -5,10 +5,9 @@ in a row, a ring, a kink. The network sees the averaged frame around the candida
 in units of the noise, so that it does not depend on camera or pixel size. Its answer is one more piece of evidence; the
 trees of :mod:`migradetect.spot_evidence` weigh it against the others.
 
-The weights are plain number arrays, trained by ``workflows/benchmark/train_judge.py``. Nothing but numpy is needed to
-apply them. Layers: three times a 3 x 3 convolution (LeCun et al. 1998, doi:10.1109/5.726791) with rectification, the
-largest of each 2 x 2 after the first and third; a fourth convolution; the mean over the patch and the centre; two dense
-layers.
+The weights are plain number arrays, trained by ``workflows/benchmark/train_judge.py``. Layers: three times a 3 x 3
+convolution (LeCun et al. 1998, doi:10.1109/5.726791) with rectification, the largest of each 2 x 2 after the first and
+third; a fourth convolution; the mean over the patch and the centre; two dense layers.
 """
 
 from __future__ import annotations
@@ -26,7 +25,7 @@ Image = NDArray[np.float32]
 
 #: Samples along the edge of a patch, and their distance, um: 4.2 um are seen, a large migrasome and what leads to it.
 PATCH_PX, PATCH_STEP_UM = 28, 0.15
-#: Patches that go through the network at once: few enough for the cache, enough for the matrix product.
+#: Patches that go through the network at once: few enough for the cache.
 _BATCH = 32
 #: Noise units, per sample, at which brightness begins to count by its logarithm.
 _SOFT_SNR = 3.0

@@ -1,21 +1,25 @@
-"""Layers of small convolutional networks in numpy: 3 x 3 convolutions, halving and doubling.
+"""Layers of small convolutional networks: 3 x 3 convolutions, halving and doubling.
 
-Images are kept with a frame of zeros around each, channels first, so that all pixels of a channel are one row and a
-step to a neighbour is a shift of the row: shifted copies cost little, and one matrix product does the rest.
+Images are kept channels first and with a frame of zeros around each, so that every inner pixel has all neighbours.
 """
 
 from __future__ import annotations
 
 from functools import lru_cache
 from importlib import resources
+from typing import Any
 
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 __all__ = ["Weights", "convolved", "doubled", "framed", "halved", "load_weights"]
 
 Image = NDArray[np.float32]
 Weights = dict[str, NDArray[np.float32]]
+
+#: Pixels whose sums stay in the cache.
+_BLOCK = 1024
 
 
 @lru_cache(maxsize=4)
@@ -45,7 +49,7 @@ def framed(x: Image) -> Image:
     return out
 
 
-def convolved(x: Image, weights: Weights, layer: str, chunk: int | None = None) -> Image:
+def convolved(x: Image, weights: Weights, layer: str) -> Image:
     """3 x 3 convolution and rectification of framed images, framed again.
 
     Parameters
@@ -56,35 +60,73 @@ def convolved(x: Image, weights: Weights, layer: str, chunk: int | None = None) 
         From :func:`load_weights`.
     layer : str
         Name of the layer.
-    chunk : int, optional
-        Pixels that are multiplied at once; all by default. Large images are faster in parts that stay in the cache.
 
     Returns
     -------
     ndarray, shape (layer's output, N, Y + 2, X + 2)
     """
     kernel = weights[layer]
-    channels, _, _, width = x.shape
-    flat = x.reshape(channels, -1)
-    size, edge = flat.shape[1], width + 1
-    table = kernel.transpose(0, 2, 3, 1).reshape(len(kernel), -1)
-    bias = weights[f"{layer}_bias"][:, None]
-    out = np.zeros((len(kernel), size), np.float32)
-    step = chunk or size
-    columns = np.zeros((9 * channels, min(step, size)), np.float32)
-    # the first and last pixels belong to frames, which are wiped out below
-    for start in range(edge, size - edge, step):
-        n = min(step, size - edge - start)
-        for place in range(9):
-            shift = start + (place // 3 - 1) * width + place % 3 - 1
-            columns[place * channels : (place + 1) * channels, :n] = flat[:, shift : shift + n]
-        part = out[:, start : start + n]
-        np.add(table @ columns[:, :n], bias, out=part)
-        np.maximum(part, 0, out=part)
-    out = out.reshape(len(kernel), *x.shape[1:])
+    out = np.zeros((len(kernel), *x.shape[1:]), np.float32)
+    channels, width = len(x), x.shape[3]
+    flat = np.ascontiguousarray(x).reshape(channels, -1)
+    _convolve(flat, width, kernel, weights[f"{layer}_bias"], out.reshape(len(kernel), -1))
+    # what it makes of the frames is wiped out
     for side in (0, -1):
         out[:, :, side] = out[:, :, :, side] = 0
     return out
+
+
+@njit(cache=True, nogil=True, fastmath={"contract"})
+def _convolve(flat: Any, width: int, kernel: Any, bias: Any, out: Any) -> None:  # pragma: no cover (numba)
+    """Write the convolution, four outputs at a time; all pixels of a channel are one row.
+
+    A step to a neighbour is a shift of the row. A block of it stays in the cache while all inputs are added, three
+    neighbours at once: twice as fast as a matrix product of shifted rows, without its copies, and by one thread.
+    """
+    n_out, channels = kernel.shape[0], kernel.shape[1]
+    size, edge = flat.shape[1], width + 1
+    sums = np.empty((4, _BLOCK), np.float32)
+    for start in range(edge, size - edge, _BLOCK):
+        n = min(_BLOCK, size - edge - start)
+        for first in range(0, n_out, 4):
+            k = min(4, n_out - first)
+            for q in range(k):
+                sums[q, :n] = bias[first + q]
+            for c in range(channels):
+                for dy in range(3):
+                    left = start + (dy - 1) * width - 1
+                    row = flat[c, left : left + n + 2]
+                    if k == 4:
+                        _add_four(row, kernel[first : first + 4, c, dy], sums[:, :n])
+                    else:
+                        for q in range(k):
+                            _add_one(row, kernel[first + q, c, dy], sums[q, :n])
+            for q in range(k):
+                for j in range(n):
+                    out[first + q, start + j] = max(sums[q, j], np.float32(0))
+
+
+@njit(cache=True, nogil=True, fastmath={"contract"}, inline="always")
+def _add_four(row: Any, taps: Any, sums: Any) -> None:  # pragma: no cover (numba)
+    """Add a row under the three taps of each of four outputs."""
+    a, b, c, d = sums[0], sums[1], sums[2], sums[3]
+    a0, a1, a2 = taps[0, 0], taps[0, 1], taps[0, 2]
+    b0, b1, b2 = taps[1, 0], taps[1, 1], taps[1, 2]
+    c0, c1, c2 = taps[2, 0], taps[2, 1], taps[2, 2]
+    d0, d1, d2 = taps[3, 0], taps[3, 1], taps[3, 2]
+    for j in range(a.size):
+        u, v, w = row[j], row[j + 1], row[j + 2]
+        a[j] += a0 * u + a1 * v + a2 * w
+        b[j] += b0 * u + b1 * v + b2 * w
+        c[j] += c0 * u + c1 * v + c2 * w
+        d[j] += d0 * u + d1 * v + d2 * w
+
+
+@njit(cache=True, nogil=True, fastmath={"contract"}, inline="always")
+def _add_one(row: Any, taps: Any, total: Any) -> None:  # pragma: no cover (numba)
+    """Add a row under the three taps of one output."""
+    for j in range(total.size):
+        total[j] += taps[0] * row[j] + taps[1] * row[j + 1] + taps[2] * row[j + 2]
 
 
 def halved(x: Image) -> Image:

@@ -28,8 +28,6 @@ _DEPTH_UM = 4.0
 _LEAST_LIGHT = 0.1
 #: The network halves its images this many times.
 _HALVINGS = 4
-#: Pixels that are multiplied at once.
-_CHUNK = 4096
 #: Pixels around the bodies that the network sees.
 _MARGIN_PX = 32
 
@@ -100,12 +98,12 @@ def _applied(x: Image, weights: Weights) -> Image:
     x = framed(np.ascontiguousarray(blocks).reshape(4 * channels, 1, height // 2, width // 2))
     levels = []
     for k in (1, 2, 3):
-        x = convolved(convolved(x, weights, f"down{k}a", _CHUNK), weights, f"down{k}b", _CHUNK)
+        x = convolved(convolved(x, weights, f"down{k}a"), weights, f"down{k}b")
         levels.append(x)
         x = halved(x)
-    x = convolved(x, weights, "bottom", _CHUNK)
+    x = convolved(x, weights, "bottom")
     for k in (3, 2, 1):
-        x = convolved(np.concatenate([levels.pop(), doubled(x)]), weights, f"up{k}", _CHUNK)
+        x = convolved(np.concatenate([levels.pop(), doubled(x)]), weights, f"up{k}")
     inner = x[:, 0, 1:-1, 1:-1]
     odds = np.tensordot(weights["out"], inner, axes=1) + weights["out_bias"][:, None, None]
     odds = odds.reshape(2, 2, height // 2, width // 2).transpose(2, 0, 3, 1).reshape(height, width)

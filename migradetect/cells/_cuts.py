@@ -97,7 +97,7 @@ class Borders:
         """See :class:`Evidence`."""
         # the network knows where about, the slope where exactly
         steep = np.minimum(self.slope[box], np.float32(_MOST_SLOPE))
-        return self.probability[box] * (np.float32(_BORDER_WEIGHT) + steep)
+        return np.asarray(self.probability[box] * (np.float32(_BORDER_WEIGHT) + steep), np.float32)
 
     def joined(self, pieces: Labels, depth: Image, names: Names, box: Box) -> Labels:
         """See :class:`Evidence`; the least likely border goes first."""

@@ -66,7 +66,8 @@ def without_haze(mask: Mask, edge: Edge, grid: Grid, opened: Image, coarse: Grid
     doubtful = doubtful[doubtful > 0]
     if doubtful.size:
         least = np.interp(np.log(np.maximum(area_um2[doubtful], 1.0)), np.log(_SOFT_UM2), _SOFT_HEIGHT)
-        kept[doubtful] = _soft_heights(nearest(regions, coarse.shape), doubtful, opened, coarse) > least
+        there = nearest(np.asarray(regions, np.int32), coarse.shape)
+        kept[doubtful] = _soft_heights(there, doubtful, opened, coarse) > least
     kept[0] = False
     return mask if kept[1:].all() else np.asarray(relabelled(regions, kept))
 

@@ -78,7 +78,7 @@ def literal(patch: np.ndarray, weights: dict[str, np.ndarray]) -> float:
     return float((weights["dense2"] @ x + weights["dense2_bias"])[0])
 
 
-def test_matrix_products_are_the_convolutions() -> None:
+def test_layers_are_the_convolutions_written_out() -> None:
     weights = {name: RNG.normal(0, 0.1, value.shape).astype(np.float32) for name, value in load_network().items()}
     patches = RNG.normal(0, 1, (3, 3, PATCH_PX, PATCH_PX)).astype(np.float32)
     expect = [literal(patch.astype(float), weights) for patch in patches]

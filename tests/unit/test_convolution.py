@@ -9,16 +9,16 @@ from migradetect.convolution import convolved, doubled, framed, halved
 RNG = np.random.default_rng(1)
 
 
-@pytest.mark.parametrize("chunk", [None, 7, 64, 10_000])
-def test_convolution_is_that_of_scipy_in_parts_of_any_size(chunk: int | None) -> None:
+@pytest.mark.parametrize("n_out", [1, 4, 7])
+def test_convolution_is_that_of_scipy(n_out: int) -> None:
     x = RNG.normal(size=(3, 2, 9, 13)).astype(np.float32)
     weights = {
-        "layer": RNG.normal(size=(5, 3, 3, 3)).astype(np.float32),
-        "layer_bias": RNG.normal(size=5).astype(np.float32),
+        "layer": RNG.normal(size=(n_out, 3, 3, 3)).astype(np.float32),
+        "layer_bias": RNG.normal(size=n_out).astype(np.float32),
     }
-    got = convolved(framed(x), weights, "layer", chunk)
-    assert got.shape == (5, 2, 11, 15)
-    for k in range(5):
+    got = convolved(framed(x), weights, "layer")
+    assert got.shape == (n_out, 2, 11, 15)
+    for k in range(n_out):
         for n in range(2):
             parts = (ndi.correlate(x[c, n], weights["layer"][k, c], mode="constant") for c in range(3))
             expect = np.maximum(sum(parts) + weights["layer_bias"][k], 0)
