@@ -44,8 +44,8 @@ SEED = 1
 DIRT = ("debris_static", "subresolution")
 #: A cell this near might have taken it up, um.
 BESIDE_UM = 1.0
-#: Bodies are looked at in these conditions; less of one in another is a matter of outlines, um2.
-TOUCHING, LEAST_UM2 = ("clean", "fine_pixels", "typical"), 50.0
+#: Bodies are looked at in this condition; less of one in another is a matter of outlines, um2.
+TOUCHING, LEAST_UM2 = "random", 50.0
 
 
 @dataclass(frozen=True)
