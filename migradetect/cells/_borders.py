@@ -10,10 +10,10 @@ doi:10.1007/978-3-319-24574-4_28); its weights are plain number arrays, trained 
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from migradetect.cells._grid import depth_um
 from migradetect.convolution import Weights, convolved, doubled, framed, halved, load_weights
 from migradetect.filters import quantile
 
@@ -52,8 +52,7 @@ def border_inputs(image: Image, mask: Mask, pixel_um: float, typical: float) -> 
         Logarithm of the light relative to the typical body; depth below the outline, 0 to 1.
     """
     light = np.log(np.maximum(image / np.float32(max(typical, 1e-6)), np.float32(_LEAST_LIGHT)))
-    depth = cv2.distanceTransform(mask.view(np.uint8), cv2.DIST_L2, 5) * np.float32(pixel_um / _DEPTH_UM)
-    return np.stack([light, np.tanh(depth)]).astype(np.float32)
+    return np.stack([light, np.tanh(depth_um(mask, pixel_um) / np.float32(_DEPTH_UM))]).astype(np.float32)
 
 
 def border_probability(image: Image, mask: Mask, pixel_um: float, weights: Weights | None = None) -> Image:
@@ -61,12 +60,8 @@ def border_probability(image: Image, mask: Mask, pixel_um: float, weights: Weigh
 
     Parameters
     ----------
-    image : ndarray, shape (Y, X)
-        Signal on the coarse grid, smoothed.
-    mask : ndarray of bool, shape (Y, X)
-        Bodies.
-    pixel_um : float
-        Of the grid.
+    image, mask, pixel_um
+        As for :func:`border_inputs`.
     weights : dict of str to ndarray, optional
         Of the network; the shipped ones by default.
 

@@ -9,7 +9,7 @@ from scipy import ndimage as ndi
 
 from migradetect.cells._drawn import regional
 from migradetect.cells._edge import Edge
-from migradetect.cells._grid import Grid, eroded, nearest, padded, relabelled
+from migradetect.cells._grid import Grid, depth_um, eroded, nearest, padded, relabelled
 from migradetect.params import CellParams
 
 __all__ = ["without_haze"]
@@ -61,14 +61,13 @@ def without_haze(mask: Mask, edge: Edge, grid: Grid, opened: Image, coarse: Grid
     area_um2 = area * grid.pixel_um**2
     is_large = is_thick & (area_um2 > np.pi * (1.5 * params.opening_um) ** 2)
     share = np.interp(np.log(np.maximum(area_um2, 1.0)), np.log(_HAZE_UM2), (1.0, _LARGE_EDGE))
+    is_large[0] = False
     kept = is_large & (height > params.edge_contrast * share)
     doubtful = np.flatnonzero(is_large & ~kept)
-    doubtful = doubtful[doubtful > 0]
     if doubtful.size:
         least = np.interp(np.log(np.maximum(area_um2[doubtful], 1.0)), np.log(_SOFT_UM2), _SOFT_HEIGHT)
         there = nearest(np.asarray(regions, np.int32), coarse.shape)
         kept[doubtful] = _soft_heights(there, doubtful, opened, coarse) > least
-    kept[0] = False
     return mask if kept[1:].all() else np.asarray(relabelled(regions, kept))
 
 
@@ -99,5 +98,5 @@ def _soft_heights(regions: Labels, wanted: NDArray[np.int64], image: Image, grid
 
 def _band(mask: Mask, um: tuple[float, float], grid: Grid) -> Mask:
     """What lies in a mask at these distances from its outside."""
-    depth = cv2.distanceTransform(mask.view(np.uint8), cv2.DIST_L2, 5)
-    return np.asarray((depth > grid.px(um[0])) & (depth <= grid.px(um[1])))
+    depth = depth_um(mask, grid.pixel_um)
+    return np.asarray((depth > um[0]) & (depth <= um[1]))

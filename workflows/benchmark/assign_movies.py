@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 import time
+from collections.abc import Sequence
+from concurrent.futures import Executor, as_completed
 from pathlib import Path
 from unittest.mock import patch
 
 import cv2
 import numpy as np
 import pandas as pd
+from both_simulators import SINGLE, simulated
 
 from migradetect.assign import ArmReader
 from migradetect.evaluate.matching import match_migrasomes, match_tracks
@@ -16,10 +20,22 @@ from migradetect.io import load_results, write_results
 from migradetect.params import AssignParams, Params, load_params
 from migradetect.pipeline import analyze
 from migradetect.results import Results
-from migradetect.synthetic import simulate
 
-#: Kinds of movie that are single images.
-SINGLE = ("fixed_frame", "fixed")
+#: Simulator (``own`` or ``second``), kind of movie, and seed.
+Job = tuple[str, str, int]
+
+
+def analyse_missing(jobs: Sequence[Job], folder: Path, pool: Executor) -> list[str]:
+    """Analyse what is not in the folder yet; names of all movies."""
+    names = ["{}_{}_{}".format(*job) for job in jobs]
+    waiting = {
+        pool.submit(analyse, *job, folder): name
+        for job, name in zip(jobs, names, strict=True)
+        if not (folder / "truth" / name / "movie.json").exists()
+    }
+    for future in as_completed(waiting):
+        print(f"{waiting[future]}: {future.result():.0f} s", file=sys.stderr)
+    return names
 
 
 def analyse(source: str, kind: str, seed: int, folder: Path) -> float:
@@ -30,13 +46,7 @@ def analyse(source: str, kind: str, seed: int, folder: Path) -> float:
     cv2.setNumThreads(1)
     start = time.perf_counter()
     movie_id = f"{source}_{kind}_{seed}"
-    if source == "own":
-        simulation = simulate(kind, seed, movie_id=movie_id)
-        movie, truth = simulation.movie(), simulation.truth
-    else:
-        from second_simulator import simulate as simulate_second
-
-        movie, truth = simulate_second(kind, seed)
+    movie, truth = simulated(source, kind, seed)
     readers: list[ArmReader] = []
 
     class Kept(ArmReader):

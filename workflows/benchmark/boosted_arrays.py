@@ -1,4 +1,4 @@
-"""Gradient-boosted trees of scikit-learn as the plain number arrays that :mod:`migradetect.trees` reads."""
+"""Gradient-boosted trees of scikit-learn, and the plain number arrays that :mod:`migradetect.trees` reads."""
 
 from __future__ import annotations
 
@@ -30,3 +30,21 @@ def arrays_of(model: Any, names: tuple[str, ...]) -> dict[str, np.ndarray]:
     out["start"] = np.array(model._baseline_prediction.item(), np.float32)
     out["names"] = np.array(names)
     return out
+
+
+def untrained_trees(
+    names: tuple[str, ...], directions: dict[str, int], n_trees: int, n_leaves: int, learning_rate: float
+) -> Any:
+    """Classifier that is not fitted yet; `directions` holds features that may only speak for (1) or against (-1)."""
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    return HistGradientBoostingClassifier(
+        max_iter=n_trees,
+        learning_rate=learning_rate,
+        max_leaf_nodes=n_leaves,
+        min_samples_leaf=20,
+        l2_regularization=2.0,
+        monotonic_cst=[directions.get(name, 0) for name in names],
+        early_stopping=False,
+        random_state=0,
+    )

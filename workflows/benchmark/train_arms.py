@@ -12,15 +12,14 @@ and some of the second simulator, seeds from 53000 on; the benchmarks use others
 from __future__ import annotations
 
 import argparse
-import sys
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from assign_movies import analyse, matched
-from boosted_arrays import arrays_of
+from assign_movies import analyse_missing, matched
+from boosted_arrays import arrays_of, untrained_trees
 from train_parent import FIRST_SEED, MOVIES
 
 from migradetect.assign import ARM_FEATURES, Rays, arm_features, learned_arms, rule_arms
@@ -62,18 +61,7 @@ def sites_of(folder: Path, movie_id: str) -> pd.DataFrame:
 
 def classifier(n_trees: int, n_leaves: int) -> Any:
     """Untrained trees."""
-    from sklearn.ensemble import HistGradientBoostingClassifier
-
-    return HistGradientBoostingClassifier(
-        max_iter=n_trees,
-        learning_rate=0.05,
-        max_leaf_nodes=n_leaves,
-        min_samples_leaf=20,
-        l2_regularization=2.0,
-        monotonic_cst=[DIRECTIONS.get(name, 0) for name in ARM_FEATURES],
-        early_stopping=False,
-        random_state=0,
-    )
+    return untrained_trees(ARM_FEATURES, DIRECTIONS, n_trees, n_leaves, learning_rate=0.05)
 
 
 def fitted(sites: pd.DataFrame, n_trees: int, n_leaves: int) -> list[Any]:
@@ -111,15 +99,8 @@ def main() -> int:
 
     jobs = [("own", condition, FIRST_SEED + k) for condition, n in MOVIES.items() for k in range(min(n, MOST_MOVIES))]
     jobs += [("second", kind, FIRST_SECOND_SEED + k) for kind in KINDS for k in range(SECOND_MOVIES)]
-    names = ["{}_{}_{}".format(*job) for job in jobs]
     with ProcessPoolExecutor(options.workers) as pool:
-        waiting = {
-            pool.submit(analyse, *job, options.cache): name
-            for job, name in zip(jobs, names, strict=True)
-            if not (options.cache / "truth" / name / "movie.json").exists()
-        }
-        for future in as_completed(waiting):
-            print(f"{waiting[future]}: {future.result():.0f} s", file=sys.stderr)
+        names = analyse_missing(jobs, options.cache, pool)
         tables = [future.result() for future in [pool.submit(sites_of, options.cache, name) for name in names]]
     sites = pd.concat([table for table in tables if len(table)], ignore_index=True)
     true, is_second = sites["true"].to_numpy(), sites["movie"].str.startswith("second").to_numpy()

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from both_simulators import SINGLE, simulated
 
 FIRST_SEED, FIRST_SECOND_SEED = 65_000, 52_000
 #: Frames of each condition of the simulator, and of each kind of the second one.
@@ -35,8 +36,7 @@ FRAMES = {
     "z_stack": 12,
 }
 SECOND_FRAMES = 20
-#: Single images are simulated as such; of movies the first frames will do, for noise and PSF.
-SINGLE = ("fixed_frame", "fixed")
+#: Of movies that are no single images the first frames will do, for noise and PSF.
 MOVIE_FRAMES = 3
 
 
@@ -49,15 +49,7 @@ def make(source: str, kind: str, seed: int, path: Path) -> None:
 
     cv2.setNumThreads(1)
     frames = {} if kind in SINGLE else {"n_frames": MOVIE_FRAMES}
-    if source == "own":
-        from migradetect.synthetic import simulate
-
-        simulation = simulate(kind, seed, **frames)
-        movie, truth = simulation.movie(), simulation.truth
-    else:
-        from second_simulator import simulate as simulate_second
-
-        movie, truth = simulate_second(kind, seed, **frames)
+    movie, truth = simulated(source, kind, seed, **frames)
     params = load_params("fixed" if kind in SINGLE else "default", environ={})
     model = fit_movie_model(movie, params, measure_noise(movie))
     found = find_bodies(clean_frame(movie, 0, model).body, params.cells, movie.calibration)

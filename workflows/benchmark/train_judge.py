@@ -24,6 +24,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from boosted_arrays import arrays_of
+from both_simulators import SINGLE, simulated
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from migradetect.bead_network import bead_log_odds
@@ -112,24 +113,20 @@ NAMED = (
 
 def _simulated(condition: str, seed: int, n_frames: int) -> tuple[Movie, Results]:
     """A movie of the project's simulator, or of the second one where the condition says so, and its truth."""
-    from migradetect.synthetic import simulate
     from migradetect.synthetic.conditions import simulation_params
 
     if condition.startswith(SECOND):
-        from second_simulator import simulate as simulate_second
-
         kind = condition.removeprefix(SECOND)
-        return simulate_second(kind, seed, **({} if kind == "fixed" else {"n_frames": n_frames}))
+        return simulated("second", kind, seed, **({} if kind in SINGLE else {"n_frames": n_frames}))
     drawn = simulation_params(condition, seed)
     # a movie with more of everything that grows on fibers teaches more; what grows there keeps its proportions
     overrides = {
         name: DENSER * getattr(drawn, name)
         for name in ("migrasomes_per_100um", "subresolution_per_100um", "transients_per_100um")
     }
-    if condition != "fixed_frame":
+    if condition not in SINGLE:
         overrides |= {"n_frames": n_frames, "warmup_min": drawn.warmup_min + 40.0}
-    simulation = simulate(condition, seed, **overrides)
-    return simulation.movie(), simulation.truth
+    return simulated("own", condition, seed, **overrides)
 
 
 def candidates_of(condition: str, seed: int, n_frames: int, folder: Path) -> None:

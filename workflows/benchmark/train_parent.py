@@ -12,15 +12,14 @@ that was stopped goes on where it was.
 from __future__ import annotations
 
 import argparse
-import sys
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from assign_movies import analyse, matched
-from boosted_arrays import arrays_of
+from assign_movies import analyse_missing, matched
+from boosted_arrays import arrays_of, untrained_trees
 
 from migradetect.assign import FEATURES
 
@@ -122,18 +121,7 @@ def surroundings(sites: pd.DataFrame, results: Any, drift_um: np.ndarray, calibr
 
 def classifier(n_trees: int, n_leaves: int) -> Any:
     """Untrained trees."""
-    from sklearn.ensemble import HistGradientBoostingClassifier
-
-    return HistGradientBoostingClassifier(
-        max_iter=n_trees,
-        learning_rate=0.06,
-        max_leaf_nodes=n_leaves,
-        min_samples_leaf=20,
-        l2_regularization=2.0,
-        monotonic_cst=[DIRECTIONS.get(name, 0) for name in FEATURES],
-        early_stopping=False,
-        random_state=0,
-    )
+    return untrained_trees(FEATURES, DIRECTIONS, n_trees, n_leaves, learning_rate=0.06)
 
 
 def movie_weights(pairs: pd.DataFrame) -> np.ndarray:
@@ -178,13 +166,7 @@ def main() -> int:
     options = parser.parse_args()
     jobs = [("own", condition, FIRST_SEED + k) for condition, n in MOVIES.items() for k in range(n)]
     with ProcessPoolExecutor(options.workers) as pool:
-        missing = [
-            job for job in jobs if not (options.cache / "truth" / "{}_{}_{}".format(*job) / "movie.json").exists()
-        ]
-        waiting = {pool.submit(analyse, *job, options.cache): job for job in missing}
-        for future in as_completed(waiting):
-            print("{}_{}_{}: {:.0f} s".format(*waiting[future], future.result()), file=sys.stderr)
-        names = ["{}_{}_{}".format(*job) for job in jobs]
+        names = analyse_missing(jobs, options.cache, pool)
         tables = [future.result() for future in [pool.submit(pairs_of, options.cache, name) for name in names]]
     pairs = pd.concat([table for table in tables if len(table)], ignore_index=True)
     print(accuracy_table(pairs, cross_validated(pairs, options.trees, options.leaves)).round(3).to_string())
