@@ -14,7 +14,16 @@ from migradetect.company import COMPANY_FEATURES, Company, company_features, com
 from migradetect.params import JudgeParams
 from migradetect.trees import load_trees, trees_log_odds, trees_probability
 
-__all__ = ["FEATURES", "judge", "learned_score", "movie_company", "rule_score", "track_features"]
+__all__ = [
+    "FEATURES",
+    "decide",
+    "judge",
+    "learned_score",
+    "movie_company",
+    "rule_score",
+    "track_features",
+    "with_scene",
+]
 
 #: Evidence of a track, in the order that the judge takes them.
 FEATURES = (
@@ -66,6 +75,11 @@ _RESOLVED_UM = 0.46
 _FOUND_SHARE = 2 / 3
 #: Brings the product of many soft conditions to the scale of the learned score.
 _RULE_POWER = 0.275
+#: How far the judge and the network on the scene are trusted: two opinions that share much of their evidence, so each
+#: counts for less than it would alone.
+_JUDGE_WEIGHT, _SCENE_WEIGHT = 0.6, 0.52
+#: Scores closer to 0 or 1 say no more.
+_LEAST_SCORE = 1e-4
 #: What is said of a track beside its evidence.
 _DESCRIPTION = (
     "frame_first",
@@ -310,8 +324,50 @@ def judge(
         A copy with `score` (0 to 1), `kind` (out of :data:`migradetect.tables.KINDS`) and `reason` (null for
         migrasomes).
     """
+    score = learned_score(features, company) if params.method == "learned" else rule_score(features)
+    return decide(features.assign(score=score), params, n_frames, frame_interval_min)
+
+
+def with_scene(score: NDArray[np.float64], scene: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Score of candidates of which more has been seen.
+
+    Parameters
+    ----------
+    score : ndarray, shape (N,)
+        From :func:`judge`, 0 to 1.
+    scene : ndarray, shape (N,)
+        Log-odds by what the place shows through the movie, see :mod:`migradetect.scene_network`.
+
+    Returns
+    -------
+    ndarray, shape (N,)
+        0 to 1.
+    """
+    known = np.clip(score, _LEAST_SCORE, 1 - _LEAST_SCORE)
+    log_odds = _JUDGE_WEIGHT * np.log(known / (1 - known)) + _SCENE_WEIGHT * scene
+    return np.asarray(1 / (1 + np.exp(-log_odds)))
+
+
+def decide(features: pd.DataFrame, params: JudgeParams, n_frames: int, frame_interval_min: float) -> pd.DataFrame:
+    """What each candidate is by its score and by what no score tells: how long it was there, its size, its motion.
+
+    Parameters
+    ----------
+    features : pandas.DataFrame
+        From :func:`track_features`, with `score`.
+    params : JudgeParams
+        Thresholds.
+    n_frames : int
+        Frames of the movie.
+    frame_interval_min : float
+        Minutes between frames; NaN for a single frame.
+
+    Returns
+    -------
+    pandas.DataFrame
+        A copy with `kind` and `reason`, as of :func:`judge`.
+    """
     out = features.copy()
-    out["score"] = learned_score(out, company) if params.method == "learned" else rule_score(out)
     enough = n_frames * frame_interval_min >= 4 * params.min_duration_min if np.isfinite(frame_interval_min) else False
     duration = out["span_frames"] * (frame_interval_min if np.isfinite(frame_interval_min) else 0.0)
     touches_end = (out["frame_first"] <= 1) | (out["frame_last"] >= n_frames - 2)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Remaining", "count_display", "progress_display"]
 
 #: Shares of the time of a movie, by stage; see docs/performance.md. The noise and PSF are a part of "detect".
-_SHARES = {"calibrate": 0.0, "check": 0.04, "detect": 0.81, "measure": 0.13, "write": 0.02}
+_SHARES = {"calibrate": 0.0, "check": 0.04, "detect": 0.78, "look": 0.04, "measure": 0.12, "write": 0.02}
 
 
 class Remaining:

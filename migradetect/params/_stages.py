@@ -212,10 +212,11 @@ class JudgeParams(StageParams):
     """Which linked candidates are migrasomes."""
 
     method: Literal["learned", "rules"] = Field(
-        "learned", description="Trees trained on simulated movies, or simple physical rules that can be read."
+        "learned",
+        description="Trees and networks trained on simulated movies, or simple physical rules that can be read.",
     )
     min_score: float = Field(
-        0.72,
+        0.77,
         ge=0,
         le=1,
         description="Accepted from this score on; raise it for fewer false ones, lower it to miss fewer.",

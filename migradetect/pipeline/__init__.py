@@ -1,4 +1,4 @@
-"""The stages composed for one movie, in three passes; arrays and tables only, no files."""
+"""The stages composed for one movie, three passes and a second look at candidates; arrays and tables only, no files."""
 
 from migradetect.pipeline._analyze import analyze
 from migradetect.pipeline._preview import FramePreview, Previewer, preview

@@ -26,6 +26,7 @@ from migradetect.pipeline._pass1 import run_pass1
 from migradetect.pipeline._pass2 import run_pass2
 from migradetect.pipeline._pass3 import accepted_sites, run_pass3
 from migradetect.pipeline._progress import Cancel, Progress
+from migradetect.pipeline._second_look import look_again
 from migradetect.pipeline._settle import settle
 from migradetect.pipeline._usable import Timeline, assess, usable_movie
 from migradetect.results import Results
@@ -46,7 +47,7 @@ def analyze(
     Parameters
     ----------
     movie : Movie
-        Read frame by frame, three times; never changed. Frames that can't be used are flagged and take no part.
+        Read frame by frame, four times; never changed. Frames that can't be used are flagged and take no part.
     params : Params, optional
         Default parameters if not given.
     progress : callable, optional
@@ -94,6 +95,7 @@ def analyze(
     part_backwards(seen, params, model, first, lambda: stop_if_asked("detect", seen.n_frames))
     clock["detect_s"] = time.perf_counter() - start
     second = run_pass2(seen, params, first)
+    second = look_again(seen, params, model, first, second, step("look"), threads)
     clock["link_s"] = time.perf_counter() - start - clock["detect_s"]
     sites = accepted_sites(second)
     traces, cell_planes, fiber_planes = run_pass3(seen, params, model, first, second, sites, step("measure"), threads)

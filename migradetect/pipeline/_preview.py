@@ -24,6 +24,7 @@ from migradetect.pipeline._frames import CleanFrame, FrameData, clean_frame, pre
 from migradetect.pipeline._model import MovieModel
 from migradetect.pipeline._pass1 import place_spots
 from migradetect.pipeline._pass2 import judge_sites, link_coloured
+from migradetect.pipeline._second_look import look_at, scene_reader, with_second_look, worth_a_look
 from migradetect.pipeline._window import Window, averaged
 from migradetect.spots import SpotImage
 
@@ -113,6 +114,7 @@ class Previewer:
         self._model: tuple[str, MovieModel] | None = None
         self._averaged: tuple[str, FrameData, SpotImage, SpotImage | None] | None = None
         self._found: tuple[str, FrameResult, pd.DataFrame] | None = None
+        self._judged: tuple[str, pd.DataFrame] | None = None
 
     def steps(self, params: Params, frame: int) -> Iterator[FramePreview]:
         """First sights where the full answer takes long, then the full answer, equal to that of :func:`preview`.
@@ -142,7 +144,13 @@ class Previewer:
         key = _key(_window_key(params, frame), params.fibers, params.spots)
         if self._found is None or self._found[0] != key:
             self._found = (key, *self._detect(params, middle, model, image, present))
-        return self._result(params, middle, self._found[1], self._found[2])
+        _, found, spots = self._found
+        # all that a threshold may accept, so that it can change without a new look
+        generous = params.judge.model_copy(update={"min_score": 0.0})
+        key = _key(key, params.linking, generous)
+        if self._judged is None or self._judged[0] != key:
+            self._judged = (key, self._judge(params, middle, model, spots))
+        return self._result(params, middle, found, self._judged[1])
 
     def _check(self, frame: int) -> None:
         if not 0 <= frame < self.movie.n_frames:
@@ -173,7 +181,7 @@ class Previewer:
         yield FramePreview(frame, self._images(frame), alone.cells, np.zeros_like(alone.cells), nothing, is_final=False)
         image = window.average(frame)[1]
         found, spots = self._detect(params, alone, model, image)
-        yield replace(self._result(params, alone, found, spots), is_final=False)
+        yield replace(self._result(params, alone, found, self._judge(params, alone, model, spots)), is_final=False)
 
     def _detect(
         self, params: Params, middle: FrameData, model: MovieModel, image: SpotImage, present: SpotImage | None = None
@@ -183,12 +191,20 @@ class Previewer:
         fibers = measure_fibers(found.fibers, found.ridge, middle.cells, calibration)
         return found, place_spots(found, middle, fibers, calibration)
 
-    def _result(self, params: Params, middle: FrameData, found: FrameResult, spots: pd.DataFrame) -> FramePreview:
-        linked = link_coloured(spots, params)
-        # who is accepted at a threshold is told by the scores of all: the threshold takes no part in any other test
+    def _judge(self, params: Params, middle: FrameData, model: MovieModel, spots: pd.DataFrame) -> pd.DataFrame:
+        """All candidates that would be accepted if the threshold were 0: it takes no part in any other test."""
         generous = params.model_copy(update={"judge": params.judge.model_copy(update={"min_score": 0.0})})
-        judged = judge_sites(linked, generous, 1, float("nan"))[1]
-        possible = judged[judged["kind"] == "migrasome"]
+        judged = judge_sites(link_coloured(spots, params), generous, 1, float("nan"))[1]
+        worth = worth_a_look(judged)
+        if params.judge.method == "learned" and len(worth):
+            reader = scene_reader(worth, self.movie)
+            counts = self._clean(self.movie, middle.index, model).raw
+            drift = self.movie.calibration.um(np.asarray(middle.drift_px))
+            reader.add(look_at(reader, middle.index, counts, middle.cells, (drift[0], drift[1]), model, self.movie))
+            judged = with_second_look(judged, worth, reader, generous, self.movie, 1)
+        return judged[judged["kind"] == "migrasome"]
+
+    def _result(self, params: Params, middle: FrameData, found: FrameResult, possible: pd.DataFrame) -> FramePreview:
         accepted = possible.loc[possible["score"] >= params.judge.min_score, _SPOT_COLUMNS]
         scores = np.sort(possible["score"].to_numpy(dtype=np.float64))[::-1]
         images = self._images(middle.index)

@@ -317,7 +317,7 @@ def test_methods_are_ready_to_paste(any_page):
     assert "were analysed with migradetect" in words or "was analysed" in words
     assert "0.15 µm per pixel" in words
     assert "120 s between frames" in words
-    assert "score of at least 0.72" in words
+    assert "score of at least 0.77" in words
     assert CITATION in words
 
 

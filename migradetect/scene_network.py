@@ -1,0 +1,166 @@
+"""How much a place looks like a migrasome through the movie: a small convolutional network on its pictures.
+
+A careful human plays the movie back and forth before a dim spot is counted: what was there before, how it grew, whether
+both labels show the same, what fiber it stands on. The network sees the same, added up by :mod:`migradetect.scenes`.
+Its answer is one more piece of evidence; the judge of :mod:`migradetect.tracks` weighs it against the others.
+
+The weights are plain number arrays, trained by ``workflows/benchmark/train_scenes.py``. Near pictures of all times go
+through the same layers: four 3 x 3 convolutions (LeCun et al. 1998, doi:10.1109/5.726791) with rectification, the
+largest of each 2 x 2 after the first and third; the mean and the centre. Wide pictures have layers of their own; three
+dense layers see all.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from migradetect.calibration import Calibration
+from migradetect.convolution import Weights, convolved, framed, halved, load_weights
+from migradetect.scenes import NEAR_STEP_UM, PICTURE_PX, WIDE_STEP_UM, Scenes
+
+__all__ = ["load_scene_network", "near_inputs", "scene_log_odds", "wide_inputs"]
+
+Image = NDArray[np.float32]
+
+#: Places that go through the network at once.
+_BATCH = 16
+#: Noise units, per sample, at which brightness begins to count by its logarithm.
+_SOFT_SNR = 3.0
+#: A sample that was open in fewer frames than this is not known.
+_LEAST_SHARE = 0.2
+#: Least height of a bead above its surroundings, noise of an empty pixel times its samples.
+_LEAST_HEIGHT = 0.3
+#: Brightness of the surroundings: this share of the samples is darker.
+_DARK_SHARE = 0.2
+#: Noise of the sum of two labels, each of 1.
+_BOTH = float(np.sqrt(0.5))
+#: More frames than this say no more.
+_MOST_LOOKS = 30
+#: Logits beyond this say no more.
+_MOST = 8.0
+#: The part of the time that the others are compared with.
+_MIDDLE = 2
+
+
+def near_inputs(scenes: Scenes, calibration: Calibration) -> Image:
+    """Near pictures as the network takes them.
+
+    Parameters
+    ----------
+    scenes : Scenes
+        N places.
+    calibration : Calibration
+        Pixel size.
+
+    Returns
+    -------
+    ndarray, shape (N, 5, 4, 32, 32)
+        Of each label the brightness over that of the centre in the middle of the time; both labels over the noise, by
+        the logarithm; the open share.
+    """
+    step = float(calibration.px(NEAR_STEP_UM))
+    share = scenes.near[:, :, 2]
+    known = share > _LEAST_SHARE
+    labels = scenes.near[:, :, :2] / np.maximum(share, _LEAST_SHARE)[:, :, None] * known[:, :, None]
+    n, half = len(labels), PICTURE_PX // 2
+    middle = labels[:, _MIDDLE]
+    rank = int(_DARK_SHARE * PICTURE_PX**2)
+    dark = np.partition(middle.reshape(n, 2, -1), rank, axis=2)[:, :, rank]
+    centre = middle[:, :, half - 2 : half + 2, half - 2 : half + 2].mean(axis=(2, 3))
+    height = np.maximum(centre - dark, _LEAST_HEIGHT / step)
+    above = labels - dark[:, None, :, None, None]
+    relative = np.clip(above / height[:, None, :, None, None], -0.5, 2.0) * known[:, :, None]
+    looks = np.sqrt(np.clip(scenes.n_looks, 1, _MOST_LOOKS)).astype(np.float32)
+    both = above.sum(axis=2) * (_BOTH * step * looks)[:, :, None, None]
+    soft = np.arcsinh(both / _SOFT_SNR) / 3
+    return np.concatenate([relative, soft[:, :, None], share[:, :, None]], axis=2).astype(np.float32)
+
+
+def wide_inputs(scenes: Scenes, calibration: Calibration) -> Image:
+    """Wide pictures as the network takes them.
+
+    Parameters
+    ----------
+    scenes : Scenes
+        N places.
+    calibration : Calibration
+        Pixel size.
+
+    Returns
+    -------
+    ndarray, shape (N, 4, 32, 32)
+        Labels over the noise of a sample, by the logarithm; bodies; bodies before.
+    """
+    out = scenes.wide.copy()
+    noise = 2 / float(calibration.px(WIDE_STEP_UM))
+    out[:, :2] = np.arcsinh(out[:, :2] / (_SOFT_SNR * noise)) / 3
+    return out
+
+
+def load_scene_network() -> Weights:
+    """Weights of the shipped network.
+
+    Returns
+    -------
+    dict of str to ndarray
+        ``near<k>`` and ``wide<k>`` (out, in, 3, 3) with ``_bias``, for k from 1 to 4; ``dense<k>`` (out, in) and
+        ``dense<k>_bias`` for k from 1 to 3.
+    """
+    return load_weights("scenes.npz")
+
+
+def scene_log_odds(scenes: Scenes, calibration: Calibration, weights: Weights) -> NDArray[np.float64]:
+    """Log-odds of each place to show a migrasome.
+
+    Parameters
+    ----------
+    scenes : Scenes
+        N places.
+    calibration : Calibration
+        Pixel size.
+    weights : dict of str to ndarray
+        From :func:`load_scene_network`.
+
+    Returns
+    -------
+    ndarray, shape (N,)
+        -8 to 8.
+    """
+    out = np.empty(len(scenes.near))
+    for start in range(0, len(out), _BATCH):
+        part = slice(start, start + _BATCH)
+        some = Scenes(scenes.near[part], scenes.n_looks[part], scenes.wide[part])
+        is_seen = some.n_looks > 0
+        seen = _near_features(near_inputs(some, calibration), is_seen, weights)
+        around = _encoded(wide_inputs(some, calibration), weights, "wide")
+        x = np.concatenate([seen, around, is_seen.astype(np.float32)], axis=1)
+        for k in (1, 2):
+            x = np.maximum(x @ weights[f"dense{k}"].T + weights[f"dense{k}_bias"], 0)
+        out[part] = (x @ weights["dense3"].T + weights["dense3_bias"])[:, 0]
+    return np.clip(out, -_MOST, _MOST)
+
+
+def _near_features(near: Image, is_seen: NDArray[np.bool_], weights: Weights) -> Image:
+    """What the convolutions make of each part of the time, side by side; 0 for those without a frame."""
+    out = np.zeros((*is_seen.shape, 2 * len(weights["near4"])), np.float32)
+    # a single image is the first, middle and last third at once
+    is_single = np.array_equal(near[:, 1], near[:, _MIDDLE]) and np.array_equal(near[:, 3], near[:, _MIDDLE])
+    asked = is_seen & ~np.isin(np.arange(is_seen.shape[1]), (1, 3)) if is_single else is_seen
+    if asked.any():
+        out[asked] = _encoded(near[asked], weights, "near")
+    if is_single:
+        out[:, 1] = out[:, 3] = out[:, _MIDDLE]
+    return out.reshape(len(out), -1)
+
+
+def _encoded(pictures: Image, weights: Weights, layers: str) -> Image:
+    """Mean and centre of what the convolutions make of pictures; (N, C, 32, 32) to (N, twice the last layer)."""
+    x = framed(pictures.transpose(1, 0, 2, 3))
+    x = halved(convolved(x, weights, f"{layers}1"))
+    x = convolved(x, weights, f"{layers}2")
+    x = halved(convolved(x, weights, f"{layers}3"))
+    x = convolved(x, weights, f"{layers}4")[:, :, 1:-1, 1:-1]
+    half = x.shape[2] // 2
+    centre = x[:, :, half - 1 : half + 1, half - 1 : half + 1].mean(axis=(2, 3))
+    return np.concatenate([x.mean(axis=(2, 3)), centre]).T
