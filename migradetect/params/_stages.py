@@ -215,6 +215,10 @@ class JudgeParams(StageParams):
         "learned",
         description="Trees and networks trained on simulated movies, or simple physical rules that can be read.",
     )
+    second_look: bool = Field(
+        True,
+        description="Whether each candidate is looked at again through the whole movie by a network; not with rules.",
+    )
     min_score: float = Field(
         0.77,
         ge=0,

@@ -195,8 +195,8 @@ class Previewer:
         """All candidates that would be accepted if the threshold were 0: it takes no part in any other test."""
         generous = params.model_copy(update={"judge": params.judge.model_copy(update={"min_score": 0.0})})
         judged = judge_sites(link_coloured(spots, params), generous, 1, float("nan"))[1]
-        worth = worth_a_look(judged)
-        if params.judge.method == "learned" and len(worth):
+        worth = worth_a_look(judged, params.judge)
+        if len(worth):
             reader = scene_reader(worth, self.movie)
             counts = self._clean(self.movie, middle.index, model).raw
             drift = self.movie.calibration.um(np.asarray(middle.drift_px))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from migradetect.doubles import resolve_doubles
 from migradetect.movie import Movie
-from migradetect.params import Params
+from migradetect.params import JudgeParams, Params
 from migradetect.pipeline._frames import clean_plane, outside_bodies
 from migradetect.pipeline._model import MovieModel
 from migradetect.pipeline._ordered import InOrder
@@ -58,10 +58,10 @@ def look_again(
     Returns
     -------
     Pass2
-        With the candidates judged anew; `second` itself where they are judged by rules.
+        With the candidates judged anew; `second` itself if there is to be no second look.
     """
-    worth = worth_a_look(second.judged)
-    if params.judge.method != "learned" or worth.empty:
+    worth = worth_a_look(second.judged, params.judge)
+    if worth.empty:
         return second
     reader = scene_reader(worth, movie)
     frames = list(range(0, movie.n_frames, -(-movie.n_frames // _MOST_FRAMES)))
@@ -79,8 +79,10 @@ def look_again(
     return replace(second, judged=with_second_look(second.judged, worth, reader, params, movie, movie.n_frames))
 
 
-def worth_a_look(judged: pd.DataFrame) -> pd.DataFrame:
-    """Candidates whose kind a second look may change; rows of `judged`, in its order."""
+def worth_a_look(judged: pd.DataFrame, params: JudgeParams) -> pd.DataFrame:
+    """Candidates whose kind a second look may change, none if there is to be none; rows of `judged`, in its order."""
+    if params.method != "learned" or not params.second_look:
+        return judged.iloc[:0]
     worth = judged[judged["score"] > _WORTH_SCORE]
     return worth.loc[worth["score"].nlargest(_MOST_SCENES).index].sort_index() if len(worth) > _MOST_SCENES else worth
 

@@ -41,7 +41,7 @@ def looked(stages, params: Params = PARAMS, threads: int = 1, step=lambda done: 
 
 def test_scores_change_and_with_them_what_is_accepted(stages) -> None:
     before, after = stages[3].judged, looked(stages).judged
-    worth = worth_a_look(before)
+    worth = worth_a_look(before, PARAMS.judge)
     assert len(worth) > 8, "test invalid"
     assert (after.loc[worth.index, "score"] != before.loc[worth.index, "score"]).mean() > 0.9
     rest = before.index.difference(worth.index)
@@ -83,16 +83,16 @@ def test_of_long_movies_some_frames_will_do(stages, monkeypatch) -> None:
 def test_of_a_crowd_of_candidates_the_likeliest_are_looked_at(stages, monkeypatch) -> None:
     judged = stages[3].judged
     monkeypatch.setattr(module, "_MOST_SCENES", 10)
-    worth = worth_a_look(judged)
+    worth = worth_a_look(judged, PARAMS.judge)
     assert len(worth) == 10
     assert worth["score"].min() >= judged["score"].nlargest(11).iloc[-1]
     assert worth.index.is_monotonic_increasing
 
 
-def test_rules_and_nothing_to_look_at_leave_all_as_it_was(stages) -> None:
+def test_rules_no_wish_and_nothing_to_look_at_leave_all_as_it_was(stages) -> None:
     movie, model, first, second = stages
-    rules = Params(judge=JudgeParams(method="rules"))
-    assert look_again(movie, rules, model, first, second, lambda done: None) is second
+    for params in (JudgeParams(method="rules"), JudgeParams(second_look=False)):
+        assert look_again(movie, Params(judge=params), model, first, second, lambda done: None) is second
     nothing = Pass2(**{**vars(second), "judged": second.judged.assign(score=0.0)})
     assert look_again(movie, PARAMS, model, first, nothing, lambda done: None) is nothing
 

@@ -42,6 +42,8 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "no averaging of frames": {"preprocess.average_frames": 0},
     "no registration": {"registration.enabled": False},
     "judge: rules": {"judge.method": "rules"},
+    "no second look": {"judge.second_look": False},
+    "bodies parted by rules": {"cells.method": "rules"},
     "no linking memory": {"linking.memory_frames": 0},
     "parent: rules": {"assign.method": "rules"},
     "TSPAN4 only": {"channels": "tspan4"},

@@ -4,8 +4,9 @@
     python workflows/benchmark/limit_pictures.py --out docs/images
 
 Reads the output folder of ``accuracy.py``, simulates the movies that are drawn again (the same seed gives the same
-pixels), and writes four pictures:
+pixels), and writes five pictures:
 
+    limit_costly.jpg       false and missed migrasomes that cost two conditions most of their F1
     limit_lookalikes.jpg   false migrasomes beside true ones of the same size and brightness
     limit_ends.jpg         migrasomes that a cell took up beside ones that ruptured, frame by frame
     limit_places.jpg       migrasomes whose place on the fiber was named wrongly, when they were born
@@ -29,7 +30,9 @@ from migradetect.evaluate.matching import match_migrasomes, match_tracks
 from migradetect.movie import Movie
 from migradetect.results import Results
 
-PICTURES = ("lookalikes", "ends", "places", "bodies")
+PICTURES = ("costly", "lookalikes", "ends", "places", "bodies")
+#: Conditions whose costliest errors are drawn, and how many of each sort.
+SHORT_OF_F1, N_COSTLY = ("typical", "fine_pixels"), 9
 #: Half the width of what is drawn around a place, um.
 HALF_UM = 5.0
 #: False ones and true ones that are drawn, rows of ends of each sort, and places of each sort.
@@ -77,6 +80,7 @@ def crop(movie: Movie, place: Place, frame: int) -> Any:
 class Finds:
     """What the movies hold that is worth drawing."""
 
+    costly: dict[tuple[str, str], list[tuple[int, Place]]] = field(default_factory=dict)
     false: list[Place] = field(default_factory=list)
     true: list[Place] = field(default_factory=list)
     taken_up: list[Place] = field(default_factory=list)
@@ -90,6 +94,14 @@ class Finds:
             n = n_merged(truth, results)
             if n > (self.merged[0] if self.merged else 0):
                 self.merged = n, name, results, truth
+        frames = np.unique(truth.frames["frame"].to_numpy(int))
+        matches = match_migrasomes(truth.migrasomes, results.migrasomes, frames)
+        condition = name.rsplit("_", 1)[0]
+        if condition in SHORT_OF_F1:
+            missed = matches.truth[matches.is_valid_truth & ~matches.is_found]
+            for sort, rows in (("false", matches.pred[matches.is_false]), ("missed", missed)):
+                found = self.costly.setdefault((condition, sort), [])
+                found += [(len(own), place_of(name, own, len(own) // 2)) for _, own in rows.groupby("migrasome_id")]
         if results.tracks.empty or len(truth.frames) == 1:
             return
         high, wide = (one * results.calibration.pixel_size_um - HALF_UM for one in np.shape(results.labels["cells"][0]))
@@ -100,8 +112,7 @@ class Finds:
         for number, own in cases[cases["case"].isin(DIRT)].groupby("migrasome_id"):
             if number in by and len(own) > 0.9 * len(by[number]):
                 self.false.append(place_of(name, by[number], len(by[number]) // 2))
-        frames = np.unique(truth.frames["frame"].to_numpy(int))
-        pairs = match_tracks(match_migrasomes(truth.migrasomes, results.migrasomes, frames))
+        pairs = match_tracks(matches)
         true, said = (tables.tracks.set_index("migrasome_id") for tables in (truth, results))
         sorts = {"engulfed": self.taken_up, "rupture": self.ruptured}
         for true_id, number in zip(pairs["truth_id"], pairs["pred_id"], strict=True):
@@ -211,6 +222,14 @@ def main() -> int:
     finds = Finds()
     for movie in movies_of(options.folder):
         finds.look(*movie)
+    if "costly" in options.only:
+        costly = []
+        for condition in SHORT_OF_F1:
+            for sort in ("false", "missed"):
+                most = sorted(finds.costly.get((condition, sort), []), key=lambda one: -one[0])[:N_COSTLY]
+                costly.append((f"{condition}\n{sort}", [(place, 0) for _, place in most]))
+                print(condition, sort, ", ".join(f"{n} frames in {one.movie}" for n, one in most))
+        save(draw_rows(options.folder, costly, N_COSTLY), "costly")
     if "lookalikes" in options.only:
         sized = [[one for one in places if one.snr > 0 and one.diameter_um > 0] for places in (finds.false, finds.true)]
         false = some(sized[0], N_ALIKE)

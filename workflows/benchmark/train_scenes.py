@@ -64,7 +64,7 @@ def scenes_of(condition: str, seed: int, n_frames: int, is_denser: bool, folder:
     model = fit_movie_model(movie, params)
     first = run_pass1(movie, params, model, lambda done: None)
     second = run_pass2(movie, params, first)
-    worth = worth_a_look(second.judged)
+    worth = worth_a_look(second.judged, params.judge)
     readers = [scene_reader(worth, movie) for _ in range(2)]
     for t in range(movie.n_frames):
         counts = {role: clean_plane(movie.frame(t, role), model.noise[role])[0] for role in model.roles}
