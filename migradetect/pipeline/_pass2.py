@@ -34,6 +34,7 @@ from migradetect.tracks import judge, movie_company, track_features
 __all__ = [
     "Pass2",
     "accepted_candidates",
+    "join_accepted",
     "judge_sites",
     "link_candidates",
     "link_coloured",
@@ -224,6 +225,7 @@ def judge_sites(
 
     judged = judged_of(features)
     joined = join_stretches(stretches, set(judged.index[judged["kind"] == "migrasome"]))
+    joined["stretch_id"] = stretches["candidate_id"]
     if joined["candidate_id"].nunique() < len(judged):
         # what was joined is judged as a whole; it stays a migrasome, because each of its parts was one
         was, now = stretches["candidate_id"].to_numpy(), joined["candidate_id"].to_numpy()
@@ -234,6 +236,37 @@ def judge_sites(
         alone = judged[np.isin(judged.index, np.setdiff1d(now, changed))]
         judged = pd.concat([alone, whole]).sort_index()
     return joined, resolve_doubles(judged)
+
+
+def join_accepted(linked: pd.DataFrame, judged: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Join the stretches of a site again after candidates were judged anew: more of them may be one migrasome.
+
+    Parameters
+    ----------
+    linked, judged : pandas.DataFrame
+        From :func:`judge_sites`, with other kinds.
+
+    Returns
+    -------
+    linked, judged : pandas.DataFrame
+        What was joined has the candidate_id of its first stretch and the highest score of its parts.
+    """
+    was = linked["candidate_id"].to_numpy(np.int64)
+    is_accepted = np.isin(was, judged.index[judged["kind"] == "migrasome"])
+    stretch = linked["stretch_id"].to_numpy(np.int64)
+    stretches = linked.assign(candidate_id=stretch)
+    together = join_stretches(stretches, set(stretch[is_accepted].tolist()))["candidate_id"].to_numpy(np.int64)
+    now = np.where(is_accepted, together, was)
+    changed = np.unique(now[now != was])
+    if not changed.size:
+        return linked, judged
+    parts = pd.Series(was).groupby(now).unique().loc[changed]
+    joined = linked.assign(candidate_id=now)
+    whole = track_features(joined[np.isin(now, changed)])
+    whole["score"] = [judged.loc[part, "score"].max() for part in parts]
+    whole[["kind", "reason"]] = judged.loc[changed, ["kind", "reason"]]
+    alone = judged[~np.isin(judged.index, np.concatenate(parts.to_list()))]
+    return joined, pd.concat([alone, whole]).sort_index()
 
 
 def _refine_drift(drift: NDArray[np.float64], linked: pd.DataFrame) -> tuple[NDArray[np.float64], pd.DataFrame]:

@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import BaseModel
 
+from migradetect.doubles import resolve_doubles
 from migradetect.errors import AxesError
 from migradetect.fibers import measure_fibers
 from migradetect.movie import Movie
@@ -201,7 +202,7 @@ class Previewer:
             counts = self._clean(self.movie, middle.index, model).raw
             drift = self.movie.calibration.um(np.asarray(middle.drift_px))
             reader.add(look_at(reader, middle.index, counts, middle.cells, (drift[0], drift[1]), model, self.movie))
-            judged = with_second_look(judged, worth, reader, generous, self.movie, 1)
+            judged = resolve_doubles(with_second_look(judged, worth, reader, generous, self.movie, 1))
         return judged[judged["kind"] == "migrasome"]
 
     def _result(self, params: Params, middle: FrameData, found: FrameResult, possible: pd.DataFrame) -> FramePreview:

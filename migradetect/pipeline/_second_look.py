@@ -18,7 +18,7 @@ from migradetect.pipeline._frames import clean_plane, outside_bodies
 from migradetect.pipeline._model import MovieModel
 from migradetect.pipeline._ordered import InOrder
 from migradetect.pipeline._pass1 import Pass1
-from migradetect.pipeline._pass2 import Pass2
+from migradetect.pipeline._pass2 import Pass2, join_accepted
 from migradetect.scene_network import load_scene_network, scene_log_odds
 from migradetect.scenes import Look, SceneReader
 from migradetect.tracks import decide, with_scene
@@ -76,7 +76,9 @@ def look_again(
             recorded = {role: movie.frame(t, role) for role in model.roles}
             drift = (float(second.drift_um[t, 0]), float(second.drift_um[t, 1]))
             ordered.do(partial(_clean_and_look, reader, t, recorded, first.cell_labels.compact(t), drift, model, movie))
-    return replace(second, judged=with_second_look(second.judged, worth, reader, params, movie, movie.n_frames))
+    anew = with_second_look(second.judged, worth, reader, params, movie, movie.n_frames)
+    linked, judged = join_accepted(second.linked, anew)
+    return replace(second, linked=linked, judged=resolve_doubles(judged))
 
 
 def worth_a_look(judged: pd.DataFrame, params: JudgeParams) -> pd.DataFrame:
@@ -174,7 +176,7 @@ def with_second_look(
     Returns
     -------
     pandas.DataFrame
-        `judged` with new scores, kinds and reasons.
+        `judged` with new scores, kinds and reasons; there may be doubles among the accepted ones.
     """
     scene = scene_log_odds(reader.scenes(), movie.calibration, load_scene_network())
     interval = movie.calibration.frame_interval_min if n_frames > 1 else float("nan")
@@ -186,4 +188,4 @@ def with_second_look(
     anew.loc[stays, ["kind", "reason"]] = worth.loc[stays, ["kind", "reason"]]
     out = judged.copy()
     out.loc[worth.index, ["score", "kind", "reason"]] = anew[["score", "kind", "reason"]]
-    return resolve_doubles(out)
+    return out

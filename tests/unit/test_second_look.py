@@ -12,7 +12,7 @@ from migradetect.pipeline import _second_look as module
 from migradetect.pipeline import analyze, preview
 from migradetect.pipeline._fit_model import fit_movie_model
 from migradetect.pipeline._pass1 import Pass1, run_pass1
-from migradetect.pipeline._pass2 import Pass2, run_pass2
+from migradetect.pipeline._pass2 import Pass2, join_accepted, run_pass2
 from migradetect.pipeline._second_look import look_again, worth_a_look
 from migradetect.synthetic import Simulation, simulate
 from migradetect.tracks import with_scene
@@ -124,3 +124,34 @@ def test_agreement_makes_sure_and_doubt_makes_unsure() -> None:
     assert np.isfinite(both).all()
     assert ((both >= 0) & (both <= 1)).all()
     assert (np.diff(with_scene(np.full(5, 0.6), np.linspace(-2, 2, 5))) > 0).all()
+
+
+def test_what_is_accepted_late_is_one_with_what_stood_there_before(stages) -> None:
+    """Three short stretches of a site, of which the first and last were accepted, then all."""
+    movie, _, _, second = stages
+    spots = second.linked[second.linked["candidate_id"] == second.linked["candidate_id"].mode()[0]]
+    assert len(spots) >= 6, "test invalid"
+    stretch = 7 + np.arange(len(spots)) * 3 // len(spots)
+    linked = spots.assign(candidate_id=stretch, stretch_id=stretch)
+    judged = second.judged.iloc[:3].set_axis([7, 8, 9]).assign(score=[0.9, 0.8, 0.95], reason=None)
+    judged["kind"] = ["migrasome", "noise", "migrasome"]
+    apart = join_accepted(linked, judged)
+    assert set(apart[0]["candidate_id"]) == {7, 8}
+    joined, anew = join_accepted(linked, judged.assign(kind="migrasome"))
+    assert set(joined["candidate_id"]) == {7}
+    assert anew.index.tolist() == [7]
+    assert anew.loc[7, "score"] == 0.95
+    assert anew.loc[7, "n_frames"] == len(spots)
+    assert anew.loc[7, "kind"] == "migrasome"
+    again = join_accepted(joined, anew)
+    assert again[0] is joined
+    assert movie.n_frames == 7
+
+
+def test_a_refused_whole_keeps_its_parts(stages) -> None:
+    spots = stages[3].linked.groupby("candidate_id").head(2).iloc[:4]
+    linked = spots.assign(candidate_id=[4, 4, 4, 6], stretch_id=[4, 4, 5, 6])
+    judged = stages[3].judged.iloc[:2].set_axis([4, 6]).assign(kind="noise", reason="score below the threshold")
+    same, table = join_accepted(linked, judged)
+    assert same is linked
+    assert table is judged
