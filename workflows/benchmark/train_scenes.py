@@ -122,6 +122,8 @@ def report(table: pd.DataFrame, score: np.ndarray, name: str) -> None:
         ("second, images", (table["n_movie"] == 1) & table["movie"].str.startswith(SECOND)),
     ):
         line, rows = [], table[here]
+        if rows.empty:
+            continue
         total = rows.groupby("movie")["n_true"].first().sum()
         for least in (0.3, 0.4, 0.5, 0.6, 0.7, 0.8):
             taken = rows[may[here] & (score[here] >= least)]
