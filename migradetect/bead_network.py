@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from migradetect.calibration import Calibration
-from migradetect.convolution import Weights, convolved, framed, halved, load_weights
+from migradetect.convolution import Weights, encoded, load_weights
 
 __all__ = ["LOWEST_LOG_ODDS", "PATCH_PX", "PATCH_STEP_UM", "bead_log_odds", "bead_patches", "load_network"]
 
@@ -112,11 +112,7 @@ def bead_log_odds(patches: Image, weights: Weights) -> NDArray[np.float64]:
     """
     out = np.empty(len(patches))
     for start in range(0, len(patches), _BATCH):
-        x = framed(patches[start : start + _BATCH].transpose(1, 0, 2, 3))
-        x = halved(convolved(x, weights, "conv1"))
-        x = convolved(x, weights, "conv2")
-        x = halved(convolved(x, weights, "conv3"))
-        x = convolved(x, weights, "conv4")[:, :, 1:-1, 1:-1]
+        x = encoded(patches[start : start + _BATCH], weights, "conv")
         middle = x.shape[2] // 2
         seen = np.concatenate([x.mean(axis=(2, 3)), x[:, :, middle, middle]]).T
         seen = np.maximum(seen @ weights["dense1"].T + weights["dense1_bias"], 0)

@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-__all__ = ["Weights", "convolved", "doubled", "framed", "halved", "load_weights"]
+__all__ = ["Weights", "convolved", "doubled", "encoded", "framed", "halved", "load_weights"]
 
 Image = NDArray[np.float32]
 Weights = dict[str, NDArray[np.float32]]
@@ -145,3 +145,26 @@ def doubled(x: Image) -> Image:
         for dx in range(2):
             out[:, :, 1 + dy : -1 : 2, 1 + dx : -1 : 2] = inner
     return out
+
+
+def encoded(pictures: Image, weights: Weights, layers: str) -> Image:
+    """Four convolutions of pictures, of which the first and third are halved.
+
+    Parameters
+    ----------
+    pictures : ndarray, shape (N, C, Y, X)
+        Edges are multiples of 4.
+    weights : dict of str to ndarray
+        From :func:`load_weights`.
+    layers : str
+        Name of the layers, which are numbered from 1.
+
+    Returns
+    -------
+    ndarray, shape (fourth layer's output, N, Y / 4, X / 4)
+    """
+    x = framed(pictures.transpose(1, 0, 2, 3))
+    x = halved(convolved(x, weights, f"{layers}1"))
+    x = convolved(x, weights, f"{layers}2")
+    x = halved(convolved(x, weights, f"{layers}3"))
+    return convolved(x, weights, f"{layers}4")[:, :, 1:-1, 1:-1]

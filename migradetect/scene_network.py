@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from migradetect.calibration import Calibration
-from migradetect.convolution import Weights, convolved, framed, halved, load_weights
+from migradetect.convolution import Weights, encoded, load_weights
 from migradetect.scenes import NEAR_STEP_UM, PICTURE_PX, WIDE_STEP_UM, Scenes
 
 __all__ = ["load_scene_network", "near_inputs", "scene_log_odds", "wide_inputs"]
@@ -133,7 +133,7 @@ def scene_log_odds(scenes: Scenes, calibration: Calibration, weights: Weights) -
         some = Scenes(scenes.near[part], scenes.n_looks[part], scenes.wide[part])
         is_seen = some.n_looks > 0
         seen = _near_features(near_inputs(some, calibration), is_seen, weights)
-        around = _encoded(wide_inputs(some, calibration), weights, "wide")
+        around = _seen(wide_inputs(some, calibration), weights, "wide")
         x = np.concatenate([seen, around, is_seen.astype(np.float32)], axis=1)
         for k in (1, 2):
             x = np.maximum(x @ weights[f"dense{k}"].T + weights[f"dense{k}_bias"], 0)
@@ -148,19 +148,15 @@ def _near_features(near: Image, is_seen: NDArray[np.bool_], weights: Weights) ->
     is_single = np.array_equal(near[:, 1], near[:, _MIDDLE]) and np.array_equal(near[:, 3], near[:, _MIDDLE])
     asked = is_seen & ~np.isin(np.arange(is_seen.shape[1]), (1, 3)) if is_single else is_seen
     if asked.any():
-        out[asked] = _encoded(near[asked], weights, "near")
+        out[asked] = _seen(near[asked], weights, "near")
     if is_single:
         out[:, 1] = out[:, 3] = out[:, _MIDDLE]
     return out.reshape(len(out), -1)
 
 
-def _encoded(pictures: Image, weights: Weights, layers: str) -> Image:
+def _seen(pictures: Image, weights: Weights, layers: str) -> Image:
     """Mean and centre of what the convolutions make of pictures; (N, C, 32, 32) to (N, twice the last layer)."""
-    x = framed(pictures.transpose(1, 0, 2, 3))
-    x = halved(convolved(x, weights, f"{layers}1"))
-    x = convolved(x, weights, f"{layers}2")
-    x = halved(convolved(x, weights, f"{layers}3"))
-    x = convolved(x, weights, f"{layers}4")[:, :, 1:-1, 1:-1]
+    x = encoded(pictures, weights, layers)
     half = x.shape[2] // 2
     centre = x[:, :, half - 1 : half + 1, half - 1 : half + 1].mean(axis=(2, 3))
     return np.concatenate([x.mean(axis=(2, 3)), centre]).T

@@ -355,12 +355,8 @@ def decide(features: pd.DataFrame, params: JudgeParams, n_frames: int, frame_int
     ----------
     features : pandas.DataFrame
         From :func:`track_features`, with `score`.
-    params : JudgeParams
-        Thresholds.
-    n_frames : int
-        Frames of the movie.
-    frame_interval_min : float
-        Minutes between frames; NaN for a single frame.
+    params, n_frames, frame_interval_min
+        As for :func:`judge`.
 
     Returns
     -------

@@ -198,11 +198,12 @@ class Previewer:
         judged = judge_sites(link_coloured(spots, params), generous, 1, float("nan"))[1]
         worth = worth_a_look(judged, params.judge)
         if len(worth):
-            reader = scene_reader(worth, self.movie)
+            calibration = self.movie.calibration
+            reader = scene_reader(worth, calibration)
             counts = self._clean(self.movie, middle.index, model).raw
-            drift = self.movie.calibration.um(np.asarray(middle.drift_px))
-            reader.add(look_at(reader, middle.index, counts, middle.cells, (drift[0], drift[1]), model, self.movie))
-            judged = resolve_doubles(with_second_look(judged, worth, reader, generous, self.movie, 1))
+            drift = calibration.um(np.asarray(middle.drift_px))
+            reader.add(look_at(reader, middle.index, counts, middle.cells, (drift[0], drift[1]), model, calibration))
+            judged = resolve_doubles(with_second_look(judged, worth, reader, generous, calibration, 1))
         return judged[judged["kind"] == "migrasome"]
 
     def _result(self, params: Params, middle: FrameData, found: FrameResult, possible: pd.DataFrame) -> FramePreview:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from migradetect.calibration import Calibration
 from migradetect.doubles import resolve_doubles
 from migradetect.movie import Movie
 from migradetect.params import JudgeParams, Params
@@ -63,9 +64,14 @@ def look_again(
     worth = worth_a_look(second.judged, params.judge)
     if worth.empty:
         return second
-    reader = scene_reader(worth, movie)
+    calibration = movie.calibration
+    reader = scene_reader(worth, calibration)
     frames = list(range(0, movie.n_frames, -(-movie.n_frames // _MOST_FRAMES)))
     ahead = iter([*frames[1:], movie.n_frames])
+
+    def clean_and_look(t: int, recorded: dict[str, Image], cells: NDArray[Any], drift_um: tuple[float, float]) -> Look:
+        counts = {role: clean_plane(image, model.noise[role])[0] for role, image in recorded.items()}
+        return look_at(reader, t, counts, cells, drift_um, model, calibration)
 
     def keep(look: Look) -> None:
         reader.add(look)
@@ -75,8 +81,8 @@ def look_again(
         for t in frames:
             recorded = {role: movie.frame(t, role) for role in model.roles}
             drift = (float(second.drift_um[t, 0]), float(second.drift_um[t, 1]))
-            ordered.do(partial(_clean_and_look, reader, t, recorded, first.cell_labels.compact(t), drift, model, movie))
-    anew = with_second_look(second.judged, worth, reader, params, movie, movie.n_frames)
+            ordered.do(partial(clean_and_look, t, recorded, first.cell_labels.compact(t), drift))
+    anew = with_second_look(second.judged, worth, reader, params, calibration, movie.n_frames)
     linked, judged = join_accepted(second.linked, anew)
     return replace(second, linked=linked, judged=resolve_doubles(judged))
 
@@ -89,28 +95,15 @@ def worth_a_look(judged: pd.DataFrame, params: JudgeParams) -> pd.DataFrame:
     return worth.loc[worth["score"].nlargest(_MOST_SCENES).index].sort_index() if len(worth) > _MOST_SCENES else worth
 
 
-def scene_reader(worth: pd.DataFrame, movie: Movie) -> SceneReader:
+def scene_reader(worth: pd.DataFrame, calibration: Calibration) -> SceneReader:
     """Reader of the places of these candidates."""
     return SceneReader(
         worth["y_stage_um"].to_numpy(float),
         worth["x_stage_um"].to_numpy(float),
         worth["frame_first"].to_numpy(np.int64),
         worth["frame_last"].to_numpy(np.int64),
-        movie.calibration,
+        calibration,
     )
-
-
-def _clean_and_look(
-    reader: SceneReader,
-    frame: int,
-    recorded: dict[str, Image],
-    cells: NDArray[Any],
-    drift_um: tuple[float, float],
-    model: MovieModel,
-    movie: Movie,
-) -> Look:
-    counts = {role: clean_plane(image, model.noise[role])[0] for role, image in recorded.items()}
-    return look_at(reader, frame, counts, cells, drift_um, model, movie)
 
 
 def look_at(
@@ -120,7 +113,7 @@ def look_at(
     cells: NDArray[Any],
     drift_um: tuple[float, float],
     model: MovieModel,
-    movie: Movie,
+    calibration: Calibration,
 ) -> Look:
     """Pictures of one frame.
 
@@ -138,8 +131,8 @@ def look_at(
         Stage drift (y, x) of the frame.
     model : MovieModel
         Noise and background of the movie.
-    movie : Movie
-        For its calibration.
+    calibration : Calibration
+        Pixel size and time between frames.
 
     Returns
     -------
@@ -149,12 +142,17 @@ def look_at(
         role: (counts[role] - np.float32(model.background[role])) * np.float32(1 / model.empty_sigma[role])
         for role in model.roles
     }
-    weight = outside_bodies(cells, movie.calibration).astype(np.float32)
+    weight = outside_bodies(cells, calibration).astype(np.float32)
     return reader.look(frame, labels, weight, cells > 0, drift_um)
 
 
 def with_second_look(
-    judged: pd.DataFrame, worth: pd.DataFrame, reader: SceneReader, params: Params, movie: Movie, n_frames: int
+    judged: pd.DataFrame,
+    worth: pd.DataFrame,
+    reader: SceneReader,
+    params: Params,
+    calibration: Calibration,
+    n_frames: int,
 ) -> pd.DataFrame:
     """Candidates judged by what was seen of them as well.
 
@@ -168,8 +166,8 @@ def with_second_look(
         Their pictures.
     params : Params
         Thresholds.
-    movie : Movie
-        For its calibration.
+    calibration : Calibration
+        Pixel size and time between frames.
     n_frames : int
         Frames that were looked for candidates.
 
@@ -178,8 +176,8 @@ def with_second_look(
     pandas.DataFrame
         `judged` with new scores, kinds and reasons; there may be doubles among the accepted ones.
     """
-    scene = scene_log_odds(reader.scenes(), movie.calibration, load_scene_network())
-    interval = movie.calibration.frame_interval_min if n_frames > 1 else float("nan")
+    scene = scene_log_odds(reader.scenes(), calibration, load_scene_network())
+    interval = calibration.frame_interval_min if n_frames > 1 else float("nan")
     anew = decide(
         worth.assign(score=with_scene(worth["score"].to_numpy(float), scene)), params.judge, n_frames, interval
     )

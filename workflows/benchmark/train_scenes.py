@@ -65,12 +65,12 @@ def scenes_of(condition: str, seed: int, n_frames: int, is_denser: bool, folder:
     first = run_pass1(movie, params, model, lambda done: None)
     second = run_pass2(movie, params, first)
     worth = worth_a_look(second.judged, params.judge)
-    readers = [scene_reader(worth, movie) for _ in range(2)]
+    readers = [scene_reader(worth, movie.calibration) for _ in range(2)]
     for t in range(movie.n_frames):
         counts = {role: clean_plane(movie.frame(t, role), model.noise[role])[0] for role in model.roles}
         drift = (float(second.drift_um[t, 0]), float(second.drift_um[t, 1]))
         reader = readers[t % 2]
-        reader.add(look_at(reader, t, counts, first.cell_labels.compact(t), drift, model, movie))
+        reader.add(look_at(reader, t, counts, first.cell_labels.compact(t), drift, model, movie.calibration))
     folder.mkdir(parents=True, exist_ok=True)
     truth.migrasomes.to_parquet(folder / "truth.parquet")
     second.linked.to_parquet(folder / "linked.parquet")
