@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from migradetect.calibration import Calibration
 from migradetect.convolution import Weights, encoded, load_weights
+from migradetect.filters import smoothed_for, windows
 
 __all__ = ["LOWEST_LOG_ODDS", "PATCH_PX", "PATCH_STEP_UM", "bead_log_odds", "bead_patches", "load_network"]
 
@@ -57,22 +58,11 @@ def bead_patches(
         Brightness relative to the centre and the empty dish; logarithmic brightness over the noise; the open dish.
     """
     step_px = float(calibration.px(PATCH_STEP_UM))
-    # where samples are wider than pixels each stands for the pixels around it
-    if step_px > 1.3:
-        snr = np.asarray(cv2.GaussianBlur(snr, (0, 0), 0.4 * step_px), dtype=np.float32)
     # noise of a sample, which holds more or fewer photons than a pixel
-    snr = np.asarray(snr * np.float32(step_px), dtype=np.float32)
-    offset = (np.arange(PATCH_PX) - (PATCH_PX - 1) / 2) * step_px
-    rows = np.repeat(offset, PATCH_PX)
-    columns = np.tile(offset, PATCH_PX)
+    snr = np.asarray(smoothed_for(snr, step_px) * np.float32(step_px), dtype=np.float32)
     out = np.empty((len(y_px), 3, PATCH_PX * PATCH_PX), np.float32)
-    # OpenCV takes at most 32767 rows at once
-    for start in range(0, len(y_px), 8192):
-        part = slice(start, start + 8192)
-        y = np.asarray(y_px[part, None] + rows, np.float32)
-        x = np.asarray(x_px[part, None] + columns, np.float32)
-        out[part, 1] = cv2.remap(snr, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
-        out[part, 2] = cv2.remap(weight, x, y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
+    out[:, 1] = windows(snr, y_px, x_px, PATCH_PX, step_px)
+    out[:, 2] = windows(weight, y_px, x_px, PATCH_PX, step_px, cv2.INTER_NEAREST)
     bright = out[:, 1].reshape(-1, PATCH_PX, PATCH_PX)
     middle = PATCH_PX // 2
     centre = bright[:, middle - 2 : middle + 2, middle - 2 : middle + 2].mean(axis=(1, 2))

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from migradetect.calibration import Calibration
+from migradetect.filters import smoothed_for, windows
 
 __all__ = ["NEAR_STEP_UM", "PICTURE_PX", "WIDE_STEP_UM", "Look", "SceneReader", "Scenes"]
 
@@ -28,10 +29,6 @@ _AROUND = 8
 _N_PARTS = 5
 #: Channels of the near pictures.
 _ROLES = ("wga", "tspan4")
-#: Samples wider than this many pixels stand for the pixels around them.
-_WIDE_SAMPLE_PX = 1.3
-#: OpenCV takes at most 32767 rows at once.
-_ROWS = 8192
 
 
 @dataclass(frozen=True)
@@ -174,11 +171,13 @@ class SceneReader:
         for k, role in enumerate(_ROLES):
             if role in labels and seen.size:
                 image = labels[role] * weight
-                near[:, k] = _samples(_smooth(image, step), y[seen], x[seen], step)
-                wide[:, k] = _samples(_smooth(image, wide_step), y[found], x[found], wide_step)
-        near[:, 2] = _samples(weight, y[seen], x[seen], step, cv2.INTER_NEAREST)
-        wide[:, 2] = _samples(share, y[found], x[found], wide_step)
-        return Look(parts, seen, near, found, wide, earlier, _samples(share, y[earlier], x[earlier], wide_step))
+                near[:, k] = windows(smoothed_for(image, step), y[seen], x[seen], PICTURE_PX, step)
+                wide[:, k] = windows(smoothed_for(image, wide_step), y[found], x[found], PICTURE_PX, wide_step)
+        near[:, 2] = windows(weight, y[seen], x[seen], PICTURE_PX, step, cv2.INTER_NEAREST)
+        wide[:, 2] = windows(share, y[found], x[found], PICTURE_PX, wide_step)
+        return Look(
+            parts, seen, near, found, wide, earlier, windows(share, y[earlier], x[earlier], PICTURE_PX, wide_step)
+        )
 
     def add(self, look: Look) -> None:
         """Add the pictures of a frame."""
@@ -198,22 +197,3 @@ class SceneReader:
         wide = self._wide / np.maximum(self._wide_looks, 1).astype(np.float32)[:, [0, 0, 0, 1], None]
         edge = (PICTURE_PX, PICTURE_PX)
         return Scenes(near.reshape(n, _N_PARTS, -1, *edge), self._looks.copy(), wide.reshape(n, -1, *edge))
-
-
-def _smooth(image: Image, step_px: float) -> Image:
-    """What a sample stands for, where samples are wider than pixels."""
-    if step_px <= _WIDE_SAMPLE_PX:
-        return image
-    return np.asarray(cv2.GaussianBlur(image, (0, 0), 0.4 * step_px), np.float32)
-
-
-def _samples(image: Image, y_px: Array, x_px: Array, step_px: float, how: int = cv2.INTER_LINEAR) -> Image:
-    """Samples around each place, shape (N, 1024); 0 beyond the image."""
-    offset = (np.arange(PICTURE_PX) - (PICTURE_PX - 1) / 2) * step_px
-    rows, columns = np.repeat(offset, PICTURE_PX), np.tile(offset, PICTURE_PX)
-    out = np.empty((len(y_px), PICTURE_PX**2), np.float32)
-    for start in range(0, len(y_px), _ROWS):
-        part = slice(start, start + _ROWS)
-        y, x = np.asarray(y_px[part, None] + rows, np.float32), np.asarray(x_px[part, None] + columns, np.float32)
-        out[part] = cv2.remap(image, x, y, how, borderMode=cv2.BORDER_CONSTANT, borderValue=0)
-    return out

@@ -18,6 +18,7 @@ from migradetect.filters._noise import NoiseModel, estimate_noise
 from migradetect.filters._quantile import quantile, typical
 from migradetect.filters._runs import RUN_PX, holds_any
 from migradetect.filters._scale_space import BlobScales
+from migradetect.filters._windows import smoothed_for, windows
 
 __all__ = [
     "RUN_PX",
@@ -43,6 +44,8 @@ __all__ = [
     "remove_hot_pixels",
     "resize",
     "sample",
+    "smoothed_for",
     "trimmed_mean",
     "typical",
+    "windows",
 ]
