@@ -147,10 +147,10 @@ class Previewer:
             self._found = (key, *self._detect(params, middle, model, image, present))
         _, found, spots = self._found
         # all that a threshold may accept, so that it can change without a new look
-        generous = params.judge.model_copy(update={"min_score": 0.0})
-        key = _key(key, params.linking, generous)
+        generous = _generous(params)
+        key = _key(key, params.linking, generous.judge)
         if self._judged is None or self._judged[0] != key:
-            self._judged = (key, self._judge(params, middle, model, spots))
+            self._judged = (key, self._judge(generous, middle, model, spots))
         return self._result(params, middle, found, self._judged[1])
 
     def _check(self, frame: int) -> None:
@@ -182,7 +182,8 @@ class Previewer:
         yield FramePreview(frame, self._images(frame), alone.cells, np.zeros_like(alone.cells), nothing, is_final=False)
         image = window.average(frame)[1]
         found, spots = self._detect(params, alone, model, image)
-        yield replace(self._result(params, alone, found, self._judge(params, alone, model, spots)), is_final=False)
+        judged = self._judge(_generous(params), alone, model, spots)
+        yield replace(self._result(params, alone, found, judged), is_final=False)
 
     def _detect(
         self, params: Params, middle: FrameData, model: MovieModel, image: SpotImage, present: SpotImage | None = None
@@ -193,9 +194,7 @@ class Previewer:
         return found, place_spots(found, middle, fibers, calibration)
 
     def _judge(self, params: Params, middle: FrameData, model: MovieModel, spots: pd.DataFrame) -> pd.DataFrame:
-        """All candidates that would be accepted if the threshold were 0: it takes no part in any other test."""
-        generous = params.model_copy(update={"judge": params.judge.model_copy(update={"min_score": 0.0})})
-        judged = judge_sites(link_coloured(spots, params), generous, 1, float("nan"))[1]
+        judged = judge_sites(link_coloured(spots, params), params, 1, float("nan"))[1]
         worth = worth_a_look(judged, params.judge)
         if len(worth):
             calibration = self.movie.calibration
@@ -203,7 +202,7 @@ class Previewer:
             counts = self._clean(self.movie, middle.index, model).raw
             drift = calibration.um(np.asarray(middle.drift_px))
             reader.add(look_at(reader, middle.index, counts, middle.cells, (drift[0], drift[1]), model, calibration))
-            judged = resolve_doubles(with_second_look(judged, worth, reader, generous, calibration, 1))
+            judged = resolve_doubles(with_second_look(judged, worth, reader, params, calibration, 1))
         return judged[judged["kind"] == "migrasome"]
 
     def _result(self, params: Params, middle: FrameData, found: FrameResult, possible: pd.DataFrame) -> FramePreview:
@@ -240,6 +239,11 @@ class _CleanFrames:
             while len(self._kept) * clean.nbytes > self._most and len(self._kept) > 1:
                 self._kept.popitem(last=False)
         return clean
+
+
+def _generous(params: Params) -> Params:
+    """Parameters by which all is accepted that some threshold may accept: it takes no part in any other test."""
+    return params.model_copy(update={"judge": params.judge.model_copy(update={"min_score": 0.0})})
 
 
 def _key(*parts: BaseModel | str) -> str:

@@ -22,6 +22,8 @@ from assign_movies import analyse_missing, matched
 from boosted_arrays import arrays_of, untrained_trees
 
 from migradetect.assign import FEATURES
+from migradetect.calibration import Calibration
+from migradetect.results import Results
 
 FIRST_SEED = 60_000
 #: Movies of each condition.
@@ -60,33 +62,18 @@ DIRECTIONS = {
 def pairs_of(folder: Path, movie: str) -> pd.DataFrame:
     """Evidence of every pair of a found migrasome and a cell, with `is_parent`, for those with a known true parent."""
     from migradetect.evaluate.cells import overlap_cells
-    from migradetect.pipeline._parents import parent_pairs
 
     found = matched(folder, movie)
     if found is None:
         return pd.DataFrame()
     results, truth, same = found
-    calibration = results.calibration
-    overlap = overlap_cells(results, truth, calibration, np.unique(truth.frames["frame"].to_numpy(int)))
+    overlap = overlap_cells(results, truth, results.calibration, np.unique(truth.frames["frame"].to_numpy(int)))
     parent = truth.tracks.set_index("migrasome_id")["cell_id"]
     same["parent"] = same["truth_id"].map(parent)
     of_site = same.set_index("pred_id")["parent"]
-    sites = results.migrasomes.groupby("migrasome_id", as_index=False).agg(
-        y_stage_um=("y_stage_um", "median"),
-        x_stage_um=("x_stage_um", "median"),
-        birth_frame=("frame", "min"),
-        diameter_um=("diameter_um", "median"),
-    )
-    sites = sites[sites["migrasome_id"].isin(of_site.index)].fillna({"diameter_um": 1.0})
-    if sites.empty or overlap is None:
+    pairs = pairs_in(results, of_site.index.to_numpy())
+    if pairs.empty or overlap is None:
         return pd.DataFrame()
-    drift = results.frames[["drift_y_um", "drift_x_um"]].to_numpy(float)
-    cells = results.cells.copy()
-    for axis, name in enumerate(("y", "x")):
-        cells[f"{name}_stage_um"] = cells[f"{name}_um"] - drift[cells["frame"].to_numpy(int), axis]
-    traces = surroundings(sites, results, drift, calibration)
-    planes = results.labels["cells"], results.labels["fibers"]
-    pairs = parent_pairs(sites, traces, cells, planes, drift, calibration)
     named = pairs["cell_id"].map(overlap.names())
     true = pairs["migrasome_id"].map(of_site).astype("Float64")
     # a parent that was never in view is none of the candidates
@@ -95,7 +82,33 @@ def pairs_of(folder: Path, movie: str) -> pd.DataFrame:
     )
 
 
-def surroundings(sites: pd.DataFrame, results: Any, drift_um: np.ndarray, calibration: Any) -> pd.DataFrame:
+def pairs_in(results: Results, migrasome_ids: np.ndarray) -> pd.DataFrame:
+    """Evidence of every pair of a migrasome and a cell, from the tables and labels of a result or of a truth."""
+    from migradetect.pipeline._parents import parent_pairs
+
+    calibration, planes = results.calibration, (results.labels["cells"], results.labels["fibers"])
+    drift = results.frames.set_index("frame")[["drift_y_um", "drift_x_um"]].astype(float)
+    # frames that can't be used have none of their own
+    drift_um = drift.reindex(range(len(planes[0]))).ffill().bfill().to_numpy(float)
+    cells, migrasomes = results.cells.copy(), results.migrasomes
+    migrasomes = migrasomes[migrasomes["migrasome_id"].isin(migrasome_ids)].copy()
+    for table in (cells, migrasomes):
+        for axis, name in enumerate(("y", "x")):
+            table[f"{name}_stage_um"] = table[f"{name}_um"] - drift_um[table["frame"].to_numpy(int), axis]
+    if migrasomes.empty or cells.empty:
+        return pd.DataFrame()
+    sites = migrasomes.groupby("migrasome_id", as_index=False).agg(
+        y_stage_um=("y_stage_um", "median"),
+        x_stage_um=("x_stage_um", "median"),
+        birth_frame=("frame", "min"),
+        diameter_um=("diameter_um", "median"),
+    )
+    sites = sites.fillna({"diameter_um": 1.0})
+    traces = surroundings(sites, results, drift_um, calibration)
+    return parent_pairs(sites, traces, cells, planes, drift_um, calibration)
+
+
+def surroundings(sites: pd.DataFrame, results: Results, drift_um: np.ndarray, calibration: Calibration) -> pd.DataFrame:
     """Nearest body and fiber of each site in each frame, as pass 3 has them."""
     from migradetect.filters import nearest_label
 
