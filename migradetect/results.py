@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,7 +11,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from migradetect.calibration import Calibration
-from migradetect.errors import OutputError, TableError
+from migradetect.errors import TableError
+from migradetect.spool import Spool
 from migradetect.tables import TABLES, empty_table, validate_table
 
 __all__ = ["LABEL_NAMES", "MOVIE_TABLES", "POINTS_IN_TIME", "TIME_OFFSET", "LabelStack", "Results", "annotation_column"]
@@ -46,7 +46,7 @@ class LabelStack:
 
     def __init__(self, shape_yx: tuple[int, int]) -> None:
         self.shape_yx = shape_yx
-        self._file = tempfile.TemporaryFile(prefix="migradetect-labels-")  # noqa: SIM115 (lives as long as the stack)
+        self._spool = Spool("label planes")
         self._places: list[tuple[int, int, np.dtype[Any]]] = []
 
     def append(self, plane: NDArray[Any]) -> None:
@@ -58,17 +58,7 @@ class LabelStack:
         # few labels need few bytes; level 1: label images are mostly flat, so more effort buys nothing
         dtype = np.min_scalar_type(int(plane.max(initial=0)))
         packed = zstd_encode(np.ascontiguousarray(plane, dtype=dtype).tobytes(), level=1)
-        try:
-            start = self._file.seek(0, 2)
-            self._file.write(packed)
-            # buffered bytes would fail later, where nobody knows what they were
-            self._file.flush()
-        except OSError as error:
-            raise OutputError(
-                f"{tempfile.gettempdir()}: expected room for label planes, got {error.strerror or error}; "
-                "make room there, or name another folder in the variable TMPDIR"
-            ) from error
-        self._places.append((start, len(packed), dtype))
+        self._places.append((self._spool.write(packed), len(packed), dtype))
 
     def replace(self, frame: int, plane: NDArray[Any]) -> None:
         """Put another plane in the place of that of a frame; shape (Y, X)."""
@@ -86,18 +76,14 @@ class LabelStack:
         from imagecodecs import zstd_decode
 
         start, size, dtype = self._places[frame]
-        self._file.seek(start)
-        return np.frombuffer(zstd_decode(self._file.read(size)), dtype=dtype).reshape(self.shape_yx)
+        return np.frombuffer(zstd_decode(self._spool.read(start, size)), dtype=dtype).reshape(self.shape_yx)
 
     def __iter__(self) -> Iterator[NDArray[np.uint32]]:
         return (self[frame] for frame in range(len(self)))
 
     def close(self) -> None:
         """Release the temporary file."""
-        self._file.close()
-
-    def __del__(self) -> None:
-        self._file.close()
+        self._spool.close()
 
 
 @dataclass

@@ -14,6 +14,8 @@ from migradetect.trees import load_trees, trees_log_odds
 
 __all__ = ["SPOT_FEATURES", "relative_colour", "spot_features", "spot_log_odds"]
 
+#: Spots that are judged together.
+_AT_ONCE = 65_536
 #: Evidence of a spot, in the order that the trees take it.
 SPOT_FEATURES = (
     "log_snr",
@@ -126,4 +128,7 @@ def spot_log_odds(spots: pd.DataFrame) -> NDArray[np.float64]:
     --------
     migradetect.trees : how the trees are kept; ``workflows/benchmark/train_judge.py`` trains them.
     """
-    return trees_log_odds(load_trees("spots.npz", SPOT_FEATURES, "train_judge.py"), spot_features(spots))
+    trees = load_trees("spots.npz", SPOT_FEATURES, "train_judge.py")
+    # in parts: evidence in double precision takes more memory than all that is kept of a spot
+    parts = [spots.iloc[low : low + _AT_ONCE] for low in range(0, len(spots), _AT_ONCE)]
+    return np.concatenate([np.empty(0), *(trees_log_odds(trees, spot_features(part)) for part in parts)])

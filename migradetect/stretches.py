@@ -12,6 +12,8 @@ import pandas as pd
 from numba import njit
 from numpy.typing import NDArray
 
+from migradetect.tables import in_order
+
 __all__ = ["join_stretches", "split_stretches"]
 
 Array = NDArray[np.float64]
@@ -43,7 +45,7 @@ def split_stretches(linked: pd.DataFrame, log_odds: Array) -> pd.DataFrame:
         from 1, `log_odds` are those given.
     """
     out = linked.assign(log_odds=log_odds, site_id=linked["candidate_id"])
-    out = out.sort_values(["site_id", "frame"], kind="stable").reset_index(drop=True)
+    out = in_order(out, "site_id", "frame").reset_index(drop=True)
     if out.empty:
         return out
     evidence = _SHARE_OF_A_LOOK * np.clip(out["log_odds"].to_numpy(float), -_MOST_LOG_ODDS, _MOST_LOG_ODDS)
@@ -102,9 +104,9 @@ def join_stretches(stretches: pd.DataFrame, accepted: set[int]) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        A copy; joined stretches have the candidate_id of the first.
+        With the candidate_id of the first for stretches that are joined.
     """
-    out = stretches.copy()
+    out = stretches
     numbers, rows, sizes = np.unique(out["candidate_id"].to_numpy(), return_index=True, return_counts=True)
     sites = out["site_id"].to_numpy()[rows]
     root: dict[int, int] = {}
@@ -123,5 +125,5 @@ def join_stretches(stretches: pd.DataFrame, accepted: set[int]) -> pd.DataFrame:
     if root:
         identity = np.arange(int(out["candidate_id"].max()) + 1)
         identity[list(root)] = list(root.values())
-        out["candidate_id"] = identity[out["candidate_id"].to_numpy(np.int64)]
+        out = out.assign(candidate_id=identity[out["candidate_id"].to_numpy(np.int64)])
     return out

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
+import numpy as np
 import pandas as pd
 
 from migradetect.errors import TableError, nearest_name
@@ -25,6 +26,7 @@ __all__ = [
     "Table",
     "conform_table",
     "empty_table",
+    "in_order",
     "validate_table",
 ]
 
@@ -367,6 +369,25 @@ def conform_table(name: str, table: pd.DataFrame | Mapping[str, Any]) -> pd.Data
 
 def _nullable(dtype: str) -> str:
     return {"float64": "Float64"}.get(dtype, dtype)
+
+
+def in_order(table: pd.DataFrame, *names: str) -> pd.DataFrame:
+    """Rows in the rising order of some whole-numbered columns; the table itself where they are, which costs no memory.
+
+    Parameters
+    ----------
+    table : pandas.DataFrame
+        Rows that are equal in these columns keep their order.
+    *names : str
+        Columns, the first is the slowest.
+
+    Returns
+    -------
+    pandas.DataFrame
+        With the index that the rows have.
+    """
+    order = np.lexsort([table[name].to_numpy() for name in reversed(names)])
+    return table if (np.diff(order) > 0).all() else table.iloc[order]
 
 
 def validate_table(name: str, table: pd.DataFrame) -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from migradetect.company import COMPANY_FEATURES, Company, company_features, company_of
 from migradetect.params import JudgeParams
+from migradetect.tables import in_order
 from migradetect.trees import load_trees, trees_log_odds, trees_probability
 
 __all__ = [
@@ -96,6 +97,8 @@ _DESCRIPTION = (
     "colour_seen",
     "log_brightness",
 )
+#: Tracks whose surroundings over time are looked at together.
+_AT_ONCE = 2048
 #: Columns of the evidence that are the median of a column of the spots.
 _MEDIANS = {
     "y_stage_um": "y_stage_um",
@@ -124,7 +127,7 @@ _MEDIANS = {
 }
 
 
-def track_features(linked: pd.DataFrame, cell_um: dict[int, NDArray[np.float32]] | None = None) -> pd.DataFrame:
+def track_features(linked: pd.DataFrame, cell_um: dict[int, NDArray[np.float16]] | None = None) -> pd.DataFrame:
     """Evidence of each candidate.
 
     Parameters
@@ -145,7 +148,7 @@ def track_features(linked: pd.DataFrame, cell_um: dict[int, NDArray[np.float32]]
     """
     if linked.empty:
         return pd.DataFrame({name: pd.Series(dtype=float) for name in (*FEATURES, *_DESCRIPTION)})
-    ordered = linked.sort_values(["candidate_id", "frame"], kind="stable")
+    ordered = in_order(linked, "candidate_id", "frame")
     by = ordered.groupby("candidate_id")
     out = by.agg(
         frame_first=("frame", "min"),
@@ -158,22 +161,28 @@ def track_features(linked: pd.DataFrame, cell_um: dict[int, NDArray[np.float32]]
         y_std=("y_stage_um", "std"),
         x_std=("x_stage_um", "std"),
     )
-    out["roundness_best"] = by["roundness"].quantile(0.8)
+    # spots are kept in single precision
+    out = out.astype({name: np.float64 for name in out if out[name].dtype == np.float32})
+
+    def quantile(name: str, share: float) -> pd.Series[float]:
+        return by[name].quantile(share).astype(np.float64)
+
+    out["roundness_best"] = quantile("roundness", 0.8)
     # TSPAN4 may come after the swelling
-    out["colour_best"] = by["colour"].quantile(0.8).clip(-3, 3)
+    out["colour_best"] = quantile("colour", 0.8).clip(-3, 3)
     out["colour_seen"] = out["colour"]
     out["colour"] = out["colour"].clip(-3, 3)
     out["growth"] = _growth(ordered)
     out = out.join(_around_life(ordered, out, cell_um))
-    out["log_odds_best"] = by["log_odds"].quantile(0.9)
-    out["log_odds_worst"] = by["log_odds"].quantile(0.1)
-    out["line_ratio_best"] = by["line_ratio"].quantile(0.2).clip(-0.5, 2)
+    out["log_odds_best"] = quantile("log_odds", 0.9)
+    out["log_odds_worst"] = quantile("log_odds", 0.1)
+    out["line_ratio_best"] = quantile("line_ratio", 0.2).clip(-0.5, 2)
     for name in ("line_ratio", "opposite_ratio", "valley_ratio"):
         out[name] = out[name].clip(-0.5, 2)
     out["log_contrast"] = np.log(np.clip(out["contrast"], 0.05, None))
     out["log_resolved"] = np.log(np.clip(out["resolved"], 0.2, 20))
     out["log_misfit"] = np.log(np.clip(out["misfit"], 1e-3, 3))
-    out["log_best_snr"] = np.log(np.clip(by["blob_snr"].quantile(0.9), 0.1, None))
+    out["log_best_snr"] = np.log(np.clip(quantile("blob_snr", 0.9), 0.1, None))
     out["log_diameter_err"] = np.log(np.clip((out["diameter_err"] / out["diameter_um"]).fillna(3.0), 1e-3, 3.0))
     out["log_scale_ratio"] = np.log(np.clip(out["scale_um"] / out["diameter_um"], 0.05, 20))
     out["span_frames"] = out["frame_last"] - out["frame_first"] + 1
@@ -207,27 +216,30 @@ def _thirds(ordered: pd.DataFrame) -> tuple[NDArray[np.bool_], NDArray[np.bool_]
 
 def _growth(ordered: pd.DataFrame) -> pd.Series[float]:
     """Logarithm of the diameter in the last third of each track over that in the first."""
-    log = np.log(ordered["diameter_um"].clip(0.1, 6))
+    log = pd.Series(np.log(ordered["diameter_um"].astype(float).clip(0.1, 6)), index=ordered.index)
     first, last = (log[part].groupby(ordered["candidate_id"][part]).median() for part in _thirds(ordered))
     return (last - first).fillna(0.0).clip(-2, 2)
 
 
 def _around_life(
-    ordered: pd.DataFrame, table: pd.DataFrame, cell_um: dict[int, NDArray[np.float32]] | None
+    ordered: pd.DataFrame, table: pd.DataFrame, cell_um: dict[int, NDArray[np.float16]] | None
 ) -> pd.DataFrame:
     """Whether a body was at the place before the first sighting, and clear frames without a spot before and after."""
     visited, empty = np.full(len(table), np.nan), np.full((2, len(table)), np.nan)
     if cell_um is not None:
         site = ordered.drop_duplicates("candidate_id").set_index("candidate_id")["site_id"].reindex(table.index)
-        gap = np.stack([cell_um[number] for number in site.astype(int).tolist()])
-        frame = np.arange(gap.shape[1])
-        before = frame < table["frame_first"].to_numpy(int)[:, None]
-        after = frame > table["frame_last"].to_numpy(int)[:, None]
-        # dirt lies anywhere; a migrasome stands where a cell has been
-        with np.errstate(invalid="ignore"):
-            was_there, is_clear = before & (gap <= _VISIT_UM), gap > _CLEAR_UM
-        visited = np.where((before & np.isfinite(gap)).any(axis=1), was_there.any(axis=1), np.nan)
-        empty = np.stack([np.minimum((part & is_clear).sum(axis=1), _MOST_EMPTY) for part in (before, after)])
+        first, last = (table[name].to_numpy(int)[:, None] for name in ("frame_first", "frame_last"))
+        # in parts: there may be more candidates times frames than pixels
+        for rows in np.array_split(np.arange(len(table)), -(-len(table) // _AT_ONCE)):
+            gap = np.stack([cell_um[number] for number in site.iloc[rows].astype(int).tolist()])
+            frame = np.arange(gap.shape[1])
+            before, after = frame < first[rows], frame > last[rows]
+            # dirt lies anywhere; a migrasome stands where a cell has been
+            with np.errstate(invalid="ignore"):
+                was_there, is_clear = before & (gap <= _VISIT_UM), gap > _CLEAR_UM
+            visited[rows] = np.where((before & np.isfinite(gap)).any(axis=1), was_there.any(axis=1), np.nan)
+            for k, part in enumerate((before, after)):
+                empty[k, rows] = np.minimum((part & is_clear).sum(axis=1), _MOST_EMPTY)
     return pd.DataFrame(
         {"visited": visited, "empty_before": np.log1p(empty[0]), "empty_after": np.log1p(empty[1])}, index=table.index
     )
@@ -235,7 +247,8 @@ def _around_life(
 
 def _net(ordered: pd.DataFrame, columns: list[str]) -> pd.DataFrame:
     """Displacement of each candidate from the first third to the last third of its track."""
-    first, last = (ordered[part].groupby("candidate_id")[columns].mean() for part in _thirds(ordered))
+    places = ordered[columns]
+    first, last = (places[part].groupby(ordered["candidate_id"][part]).mean() for part in _thirds(ordered))
     return last - first
 
 

@@ -30,6 +30,7 @@ from migradetect.pipeline._second_look import look_again
 from migradetect.pipeline._settle import settle
 from migradetect.pipeline._usable import Timeline, assess, usable_movie
 from migradetect.results import Results
+from migradetect.spool import give_back_memory
 
 __all__ = ["analyze"]
 
@@ -92,9 +93,11 @@ def analyze(
     seen = usable_movie(movie, quality)
     model = fit_movie_model(seen, params)
     first = run_pass1(seen, params, model, step("detect"), threads=threads)
+    give_back_memory()
     part_backwards(seen, params, model, first, lambda: stop_if_asked("detect", seen.n_frames))
     clock["detect_s"] = time.perf_counter() - start
     second = run_pass2(seen, params, first)
+    give_back_memory()
     second = look_again(seen, params, model, first, second, step("look"), threads)
     clock["link_s"] = time.perf_counter() - start - clock["detect_s"]
     sites = accepted_sites(second)

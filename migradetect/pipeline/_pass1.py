@@ -18,6 +18,7 @@ from migradetect.pipeline._detect import FrameResult, detect
 from migradetect.pipeline._frames import FrameData, prepare_frame
 from migradetect.pipeline._model import MovieModel
 from migradetect.pipeline._ordered import InOrder
+from migradetect.pipeline._spot_stack import SpotStack, compact
 from migradetect.pipeline._window import Window
 from migradetect.results import LabelStack
 from migradetect.spots import SpotImage
@@ -27,14 +28,14 @@ __all__ = ["Pass1", "place_spots", "run_pass1"]
 
 @dataclass
 class Pass1:
-    """What pass 1 leaves: tables with one row per frame and object, and label planes in a temporary file."""
+    """What pass 1 leaves: tables with one row per frame and object; label planes and spots in temporary files."""
 
     cell_labels: LabelStack
     fiber_labels: LabelStack
     frames: list[dict[str, float]] = field(default_factory=list)
     cells: list[pd.DataFrame] = field(default_factory=list)
     fibers: list[pd.DataFrame] = field(default_factory=list)
-    spots: list[pd.DataFrame] = field(default_factory=list)
+    spots: SpotStack = field(default_factory=SpotStack)
 
 
 def run_pass1(
@@ -73,7 +74,7 @@ def run_pass1(
     def keep(seen: _Seen) -> None:
         _keep(out, seen, movie.calibration)
         if observe is not None:
-            observe(seen.image, out.spots[-1])
+            observe(seen.image, seen.spots)
         step(len(out.frames))
 
     before: FrameData | None = None
@@ -159,4 +160,4 @@ def place_spots(found: FrameResult, frame: FrameData, fibers: pd.DataFrame, cali
     length = np.zeros(int(found.fibers.max()) + 1)
     length[fibers["label"].to_numpy(int)] = fibers["length_um"]
     spots["fiber_length_um"] = length[fiber]
-    return spots
+    return compact(spots)

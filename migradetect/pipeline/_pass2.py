@@ -43,6 +43,19 @@ __all__ = [
     "with_speeds",
 ]
 
+#: What candidates are linked by.
+_LINKED_BY = (
+    "frame",
+    "y_stage_um",
+    "x_stage_um",
+    "scale_um",
+    "snr",
+    "blob_snr",
+    "diameter_um",
+    "colour",
+    "roundness",
+    "fiber_um",
+)
 #: Grid on which regions are compared over time, um.
 _COARSE_UM = 0.5
 #: A body further from a place than this has never been there, and leaves it clear, um.
@@ -104,7 +117,7 @@ def run_pass2(movie: Movie, params: Params, first: Pass1) -> Pass2:
     linked, judged = judge_sites(linked, params, movie.n_frames, calibration.frame_interval_min, gaps)
     cells, cell_lut = _link_cells(first, drift, params, calibration)
     fibers, fiber_lut = _link_fibers(first, drift, cell_lut, calibration)
-    is_crowded = np.array([len(spots) for spots in first.spots]) > candidate_limit(_area_um2(movie))
+    is_crowded = first.spots.sizes > candidate_limit(_area_um2(movie))
     return Pass2(drift, cells, cell_lut, fibers, fiber_lut, linked, judged, is_crowded)
 
 
@@ -124,11 +137,15 @@ def link_candidates(movie: Movie, params: Params, first: Pass1) -> tuple[NDArray
         Spots with candidate_id, one for each place.
     """
     drift = np.array([[row["drift_y_um"], row["drift_x_um"]] for row in first.frames])
-    spots = thin_crowds(pd.concat(first.spots, ignore_index=True), _area_um2(movie))
-    linked = link_coloured(spots, params)
+    # all the evidence of millions of spots is read once, in the order in which it is needed
+    spots = first.spots.columns(_LINKED_BY)
+    spots["row"] = np.arange(len(spots))
+    linked = link_coloured(thin_crowds(spots, _area_um2(movie)), params)
     if params.registration.enabled and movie.n_frames > 2:
         drift, linked = _refine_drift(drift, linked)
-    return drift, merge_sites(linked)
+    linked = merge_sites(linked)
+    found = {name: linked[name] for name in ("y_stage_um", "x_stage_um", "colour", "candidate_id")}
+    return drift, first.spots.rows(linked["row"].to_numpy(np.int64)).assign(**found)
 
 
 def _area_um2(movie: Movie) -> float:
@@ -155,7 +172,7 @@ def link_coloured(spots: pd.DataFrame, params: Params) -> pd.DataFrame:
 
 def site_gaps(
     linked: pd.DataFrame, cell_labels: LabelStack, drift_um: NDArray[np.float64], calibration: Calibration
-) -> dict[int, NDArray[np.float32]]:
+) -> dict[int, NDArray[np.float16]]:
     """Distance of the place of each candidate from the nearest body, in every frame, as far as it matters.
 
     Parameters
@@ -175,7 +192,8 @@ def site_gaps(
         By candidate_id, um; NaN out of the field, 1 um where no body is as near, inf where there is none at all.
     """
     places = linked.groupby("candidate_id")[["y_stage_um", "x_stage_um"]].median()
-    out = np.full((len(places), len(cell_labels)), np.nan, np.float32)
+    # half precision is 0.0005 um here: there may be more places times frames than pixels
+    out = np.full((len(places), len(cell_labels)), np.nan, np.float16)
     place_um = places.to_numpy(float)
     height, width = cell_labels.shape_yx
     for frame in range(len(cell_labels)):
@@ -192,7 +210,7 @@ def judge_sites(
     params: Params,
     n_frames: int,
     frame_interval_min: float,
-    gaps: dict[int, NDArray[np.float32]] | None = None,
+    gaps: dict[int, NDArray[np.float16]] | None = None,
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Cut tracks into stretches, judge each, and join again what is one migrasome.
 

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from migradetect.errors import TableError
-from migradetect.tables import TABLES, conform_table, empty_table, validate_table
+from migradetect.tables import TABLES, conform_table, empty_table, in_order, validate_table
 
 #: The contract of design section 2: these must be there; more are welcome.
 CONTRACT = {
@@ -103,3 +103,12 @@ def test_validate_names_column_and_value():
 def test_unknown_tables_name_the_nearest():
     with pytest.raises(TableError, match="'tracks'"):
         empty_table("track")
+
+
+def test_rows_in_order_are_left_as_they_are() -> None:
+    table = pd.DataFrame({"a": [1, 1, 2], "b": [4, 5, 0]})
+    assert in_order(table, "a", "b") is table
+    mixed = table.iloc[[2, 1, 0]]
+    pd.testing.assert_frame_equal(in_order(mixed, "a", "b"), table)
+    # equal rows keep their order
+    assert in_order(mixed.assign(a=1), "a").index.tolist() == [2, 1, 0]
