@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,6 +37,8 @@ _SIZE_UM = 0.3
 _SLIVER_FRAMES, _SLIVER_UM = 15, 10.0
 #: Distances that differ by less are taken for equal, um.
 _TIE = 1e-9
+#: Frames in which links are looked for at once, and spots that trackpy is asked about at once: memory is that of these.
+_SLAB, _BATCH = 50, 50_000
 #: Most candidates per um2 of the field: their mean distance is then about that which one may move between frames. Small
 #: fields may hold this many in any case.
 _MOST_PER_UM2, _LEAST_LIMIT = 0.5, 300
@@ -71,8 +74,8 @@ def link_spots(spots: pd.DataFrame, params: LinkingParams) -> pd.DataFrame:
     size_um = _SIZE_UM * np.log2(np.clip(out["scale_um"].to_numpy(float), 0.1, None))
     places = np.column_stack([out[["y_stage_um", "x_stage_um"]].to_numpy(float), size_um])
     track, is_crowded = _only_ways(places, frame, params)
-    if is_crowded.any():
-        track[is_crowded] = track.max() + 1 + _linked_by_trackpy(places[is_crowded], frame[is_crowded], params)
+    for rows in _batches(track, is_crowded):
+        track[rows] = track.max() + 1 + _linked_by_trackpy(places[rows], frame[rows], params)
     out["candidate_id"] = pd.factorize(track)[0].astype(np.int64) + 1
     return out
 
@@ -84,14 +87,10 @@ def _only_ways(places: NDArray[np.float64], frame: Labels, params: LinkingParams
     frame, and each is in reach of the next, it is a track: no solver need be asked.
     """
     reach, lag = params.search_range_um, params.memory_frames + 1
-    # a box around the reach in space and time
-    box = np.column_stack([places / reach, frame / lag])
-    tree = cKDTree(box, balanced_tree=False, compact_nodes=False)
-    one, other = tree.query_pairs(1 + _TIE, p=np.inf, output_type="ndarray").T
-    distance = np.sqrt(((places[one] - places[other]) ** 2).sum(axis=1))
-    may_link = (distance < reach + _TIE) & (frame[one] != frame[other])
-    one, other = one[may_link], other[may_link]
+    parts = [_links(places, frame, begin, reach, lag) for begin in range(int(frame[0]), int(frame[-1]) + 1, _SLAB)]
+    one, other = np.concatenate(parts, axis=1)
     graph = coo_array((np.ones(one.size, bool), (one, other)), shape=(len(places), len(places)))
+    del parts, one, other
     n_groups, group = connected_components(graph, directed=False)
     order = np.lexsort((frame, group))
     is_same = np.diff(group[order]) == 0
@@ -100,6 +99,32 @@ def _only_ways(places: NDArray[np.float64], frame: Labels, params: LinkingParams
     is_crowded = np.zeros(n_groups, bool)
     is_crowded[group[order][1:][is_open]] = True
     return group.astype(np.int64), is_crowded[group]
+
+
+def _links(places: NDArray[np.float64], frame: Labels, begin: int, reach: float, lag: int) -> NDArray[np.int32]:
+    """Pairs of spots that could be linked, the earlier of which is in a slab of frames; shape (2, pairs)."""
+    low, high = np.searchsorted(frame, [begin, begin + _SLAB + lag])
+    near, time = places[low:high], frame[low:high]
+    # a box around the reach in space and time
+    tree = cKDTree(np.column_stack([near / reach, time / lag]), balanced_tree=False, compact_nodes=False)
+    pairs = tree.query_pairs(1 + _TIE, p=np.inf, output_type="ndarray")
+    pairs = pairs[np.minimum(*time[pairs].T) < begin + _SLAB]
+    one, other = pairs.T
+    distance = np.sqrt(((near[one] - near[other]) ** 2).sum(axis=1))
+    may_link = (distance < reach + _TIE) & (time[one] != time[other])
+    return (pairs[may_link].T + low).astype(np.int32)
+
+
+def _batches(group: Labels, is_crowded: NDArray[np.bool_]) -> Iterator[Labels]:
+    """Rows of the crowded groups, whole groups together, some tens of thousands of rows at a time; rising."""
+    rows = np.flatnonzero(is_crowded)
+    rows = rows[np.argsort(group[rows], kind="stable")]
+    # a group begins where its number is new
+    begins = np.flatnonzero(np.diff(group[rows], prepend=-1))
+    taken = np.searchsorted(begins, np.arange(0, rows.size, _BATCH))
+    for part in np.split(rows, np.unique(begins[taken[taken < begins.size]])):
+        if part.size:
+            yield np.sort(part)
 
 
 def _linked_by_trackpy(places: NDArray[np.float64], frame: Labels, params: LinkingParams) -> Labels:

@@ -23,7 +23,7 @@ from migradetect.pipeline._collect import collect_sites
 from migradetect.pipeline._fit_model import fit_movie_model
 from migradetect.pipeline._part_back import part_backwards
 from migradetect.pipeline._pass1 import run_pass1
-from migradetect.pipeline._pass2 import run_pass2
+from migradetect.pipeline._pass2 import run_pass2, without_rejected
 from migradetect.pipeline._pass3 import accepted_sites, run_pass3
 from migradetect.pipeline._progress import Cancel, Progress
 from migradetect.pipeline._second_look import look_again
@@ -98,7 +98,8 @@ def analyze(
     clock["detect_s"] = time.perf_counter() - start
     second = run_pass2(seen, params, first)
     give_back_memory()
-    second = look_again(seen, params, model, first, second, step("look"), threads)
+    second = without_rejected(look_again(seen, params, model, first, second, step("look"), threads))
+    give_back_memory()
     clock["link_s"] = time.perf_counter() - start - clock["detect_s"]
     sites = accepted_sites(second)
     traces, cell_planes, fiber_planes = run_pass3(seen, params, model, first, second, sites, step("measure"), threads)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -41,6 +41,7 @@ __all__ = [
     "run_pass2",
     "site_gaps",
     "with_speeds",
+    "without_rejected",
 ]
 
 #: What candidates are linked by.
@@ -92,6 +93,12 @@ def accepted_candidates(second: Pass2) -> pd.DataFrame:
     """Rows of the accepted candidates, in the order in which migrasomes are numbered: by first frame, then place."""
     accepted = second.judged[second.judged["kind"] == "migrasome"]
     return accepted.sort_values(["frame_first", "y_stage_um", "x_stage_um"], kind="stable")
+
+
+def without_rejected(second: Pass2) -> Pass2:
+    """The same with the spots of the accepted candidates alone: of those that were rejected nobody asks any more."""
+    is_accepted = second.linked["candidate_id"].isin(accepted_candidates(second).index)
+    return replace(second, linked=second.linked.loc[is_accepted, ["candidate_id", "frame", "diameter_um", "shape"]])
 
 
 def run_pass2(movie: Movie, params: Params, first: Pass1) -> Pass2:

@@ -337,3 +337,23 @@ def test_frames_without_room_keep_their_strongest_candidates() -> None:
     assert kept["frame"].value_counts().to_dict() == {0: limit, 1: limit}
     assert kept.loc[kept["frame"] == 0, "snr"].min() == np.sort(crowded["snr"])[-limit]
     assert candidate_limit(1.0) > 100, "a small field may hold some"
+
+
+def test_links_do_not_depend_on_how_many_are_looked_for_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(4)
+    # dense enough that many could be linked in several ways, with gaps in time
+    frame = np.sort(rng.choice(np.delete(np.arange(40), [7, 8, 20]), 3000))
+    table = pd.DataFrame(rng.random((3000, 2)) * 12, columns=["y_stage_um", "x_stage_um"]).assign(
+        frame=frame, scale_um=rng.choice([0.5, 1.0], 3000)
+    )
+    whole = link_spots(table, LinkingParams())
+    asked: list[int] = []
+
+    monkeypatch.setattr("migradetect.linking._SLAB", 3)
+    monkeypatch.setattr("migradetect.linking._BATCH", 100)
+    monkeypatch.setattr(
+        "migradetect.linking._linked_by_trackpy",
+        lambda *given: asked.append(len(given[0])) or _linked_by_trackpy(*given),
+    )
+    pd.testing.assert_frame_equal(link_spots(table, LinkingParams()), whole)
+    assert len(asked) > 3, "test invalid: all crowds were asked about at once"
