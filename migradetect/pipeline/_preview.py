@@ -194,6 +194,7 @@ class Previewer:
         return found, place_spots(found, middle, fibers, calibration)
 
     def _judge(self, params: Params, middle: FrameData, model: MovieModel, spots: pd.DataFrame) -> pd.DataFrame:
+        """Candidates that are accepted, after a second look."""
         judged = judge_sites(link_coloured(spots, params), params, 1, float("nan"))[1]
         worth = worth_a_look(judged, params.judge)
         if len(worth):

@@ -11,15 +11,17 @@ from numpy.typing import NDArray
 from migradetect.errors import TableError
 from migradetect.spool import Spool
 
-__all__ = ["PLACES", "SpotStack", "compact"]
+__all__ = ["SpotStack", "compact"]
 
 #: Columns that are kept in double precision: hundreds of um, told apart by fractions of a nm where links are ties.
-PLACES = ("y_um", "x_um", "y_stage_um", "x_stage_um")
+_PLACES = ("y_um", "x_um", "y_stage_um", "x_stage_um")
 
 
 def compact(spots: pd.DataFrame) -> pd.DataFrame:
     """Spots of a frame in the types in which they are kept: whole numbers, places, and evidence in single precision."""
-    kinds = {str(name): np.int32 if name == "frame" else np.float64 if name in PLACES else np.float32 for name in spots}
+    kinds = {
+        str(name): np.int32 if name == "frame" else np.float64 if name in _PLACES else np.float32 for name in spots
+    }
     return spots.astype(kinds)
 
 
