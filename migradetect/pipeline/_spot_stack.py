@@ -20,7 +20,7 @@ _PLACES = ("y_um", "x_um", "y_stage_um", "x_stage_um")
 def compact(spots: pd.DataFrame) -> pd.DataFrame:
     """Spots of a frame in the types in which they are kept: whole numbers, places, and evidence in single precision."""
     kinds = {
-        str(name): np.int32 if name == "frame" else np.float64 if name in _PLACES else np.float32 for name in spots
+        str(name): np.int64 if name == "frame" else np.float64 if name in _PLACES else np.float32 for name in spots
     }
     return spots.astype(kinds)
 

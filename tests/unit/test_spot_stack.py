@@ -36,7 +36,7 @@ def test_rows_come_back_as_they_were_put_in() -> None:
 
 def test_evidence_is_kept_in_single_precision_and_places_in_double() -> None:
     kinds = spots(3, 2).dtypes.astype(str).to_dict()
-    assert kinds == {"snr": "float32", "frame": "int32", "y_um": "float64", "picture": "float32"}
+    assert kinds == {"snr": "float32", "frame": "int64", "y_um": "float64", "picture": "float32"}
 
 
 def test_a_movie_without_any_spot() -> None:
