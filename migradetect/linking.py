@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -115,16 +114,15 @@ def _links(places: NDArray[np.float64], frame: Labels, begin: int, reach: float,
     return (pairs[may_link].T + low).astype(np.int32)
 
 
-def _batches(group: Labels, is_crowded: NDArray[np.bool_]) -> Iterator[Labels]:
+def _batches(group: Labels, is_crowded: NDArray[np.bool_]) -> list[Labels]:
     """Rows of the crowded groups, whole groups together, some tens of thousands of rows at a time; rising."""
     rows = np.flatnonzero(is_crowded)
     rows = rows[np.argsort(group[rows], kind="stable")]
     # a group begins where its number is new
     begins = np.flatnonzero(np.diff(group[rows], prepend=-1))
     taken = np.searchsorted(begins, np.arange(0, rows.size, _BATCH))
-    for part in np.split(rows, np.unique(begins[taken[taken < begins.size]])):
-        if part.size:
-            yield np.sort(part)
+    parts = np.split(rows, np.unique(begins[taken[taken < begins.size]]))
+    return [np.sort(part) for part in parts if part.size]
 
 
 def _linked_by_trackpy(places: NDArray[np.float64], frame: Labels, params: LinkingParams) -> Labels:

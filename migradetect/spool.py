@@ -1,15 +1,12 @@
-"""Bytes kept in an anonymous temporary file, so that memory does not grow with the frames; and memory given back."""
+"""Bytes kept in an anonymous temporary file, so that memory does not grow with the frames."""
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import sys
 import tempfile
 
 from migradetect.errors import OutputError
 
-__all__ = ["Spool", "give_back_memory"]
+__all__ = ["Spool"]
 
 
 class Spool:
@@ -66,13 +63,3 @@ class Spool:
 
     def __del__(self) -> None:
         self._file.close()
-
-
-def give_back_memory() -> None:
-    """Give memory that is free, but kept for the next images, back to the system; on Linux, elsewhere nothing.
-
-    Between two passes the sizes of what is needed change: what was kept for the one would come on top of the other.
-    """
-    if sys.platform.startswith("linux"):
-        with contextlib.suppress(OSError, AttributeError):  # another C library than that of GNU
-            ctypes.CDLL(None).malloc_trim(0)

@@ -104,7 +104,7 @@ def join_stretches(stretches: pd.DataFrame, accepted: set[int]) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        With the candidate_id of the first for stretches that are joined.
+        Stretches that are joined have the candidate_id of the first; the table itself where none are.
     """
     out = stretches
     numbers, rows, sizes = np.unique(out["candidate_id"].to_numpy(), return_index=True, return_counts=True)

@@ -20,8 +20,9 @@ from typing import Any
 
 from migradetect.batch._collect import DIED, GRACE_S, collect, interrupted
 from migradetect.batch._job import Event, Job, Outcome
-from migradetect.batch._threads import keep_memory, limit_threads
+from migradetect.batch._threads import limit_threads
 from migradetect.batch._worker import analyze_job
+from migradetect.memory import keep_memory
 
 __all__ = ["run_in_pool"]
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from migradetect.errors import CancelledError
+from migradetect.memory import give_back_memory
 from migradetect.movie import Movie
 from migradetect.params import Params
 from migradetect.pipeline._assemble import (
@@ -30,7 +31,6 @@ from migradetect.pipeline._second_look import look_again
 from migradetect.pipeline._settle import settle
 from migradetect.pipeline._usable import Timeline, assess, usable_movie
 from migradetect.results import Results
-from migradetect.spool import give_back_memory
 
 __all__ = ["analyze"]
 

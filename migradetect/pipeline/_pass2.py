@@ -250,7 +250,7 @@ def judge_sites(
 
     judged = judged_of(features)
     joined = join_stretches(stretches, set(judged.index[judged["kind"] == "migrasome"]))
-    joined["stretch_id"] = stretches["candidate_id"]
+    joined = joined.assign(stretch_id=stretches["candidate_id"])
     if joined["candidate_id"].nunique() < len(judged):
         # what was joined is judged as a whole; it stays a migrasome, because each of its parts was one
         was, now = stretches["candidate_id"].to_numpy(), joined["candidate_id"].to_numpy()

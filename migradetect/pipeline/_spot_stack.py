@@ -50,51 +50,37 @@ class SpotStack:
         return np.array(self._sizes, np.int64)
 
     def columns(self, names: Sequence[str]) -> pd.DataFrame:
-        """Some columns of all rows."""
+        """Some columns of all N rows, in the order of the frames."""
         return self._gather(names, np.arange(sum(self._sizes)))
 
     def rows(self, rows: NDArray[np.int64]) -> pd.DataFrame:
-        """All columns of some rows, each at most once, in the order asked for; columns of one type stand together."""
+        """All columns of some rows, shape (M,), each at most once, in the order asked for.
+
+        Columns of one type stand together.
+        """
         return self._gather(tuple(self._types), rows)
 
     def _gather(self, names: Sequence[str], rows: NDArray[np.int64]) -> pd.DataFrame:
         place = np.full(sum(self._sizes), -1, np.int64)
         place[rows] = np.arange(rows.size)
         # one block of memory for all columns of a type: made once, and never copied
-        blocks = {
-            kind: np.empty((sum(self._types[name] == kind for name in names), rows.size), kind)
-            for kind in dict.fromkeys(self._types[name] for name in names)
-        }
+        by_type: dict[np.dtype[np.generic], list[str]] = {}
+        for name in names:
+            by_type.setdefault(self._types[name], []).append(name)
+        blocks = {kind: np.empty((len(own), rows.size), kind) for kind, own in by_type.items()}
+        into = {name: row for kind, own in by_type.items() for name, row in zip(own, blocks[kind], strict=True)}
+        # columns of a frame lie one after the other: bytes of a spot before each
+        widths = [kind.itemsize for kind in self._types.values()]
+        before = dict(zip(self._types, np.cumsum([0, *widths]).tolist(), strict=False))
         low = 0
         for start, n in zip(self._starts, self._sizes, strict=True):
             at = place[low : low + n]
             wanted = at >= 0
             if wanted.any():
-                self._fill(blocks, names, start, n, at[wanted], wanted)
+                data = self._spool.read(start, n * sum(widths))
+                for name, row in into.items():
+                    row[at[wanted]] = np.frombuffer(data, row.dtype, n, n * before[name])[wanted]
             low += n
-        parts = [
-            pd.DataFrame(block.T, columns=[name for name in names if self._types[name] == kind], copy=False)
-            for kind, block in blocks.items()
-        ]
-        return pd.concat(parts, axis=1)
-
-    def _fill(
-        self,
-        blocks: dict[np.dtype[np.generic], NDArray[np.generic]],
-        names: Sequence[str],
-        start: int,
-        n: int,
-        at: NDArray[np.int64],
-        wanted: NDArray[np.bool_],
-    ) -> None:
-        """Write the wanted rows of one frame to their places."""
-        data = self._spool.read(start, n * sum(kind.itemsize for kind in self._types.values()))
-        offset, row = 0, dict.fromkeys(blocks, 0)
-        found = {}
-        for name, kind in self._types.items():
-            found[name] = np.frombuffer(data, kind, n, offset)
-            offset += n * kind.itemsize
-        for name in names:
-            kind = self._types[name]
-            blocks[kind][row[kind], at] = found[name][wanted]
-            row[kind] += 1
+        return pd.concat(
+            [pd.DataFrame(blocks[kind].T, columns=own, copy=False) for kind, own in by_type.items()], axis=1
+        )

@@ -8,7 +8,7 @@ import pytest
 _SCRIPT = """
 import resource
 import numpy as np
-from migradetect.batch._threads import keep_memory
+from migradetect.memory import keep_memory
 if {keep}:
     keep_memory()
 def work():
