@@ -11,16 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from migradetect.filters._linear import gaussian
+from migradetect.filters._noise_correlation import RESIDUAL, correlation_excess, trimmed_variance
 from migradetect.filters._quantile import quantile
 
 __all__ = ["NoiseModel", "estimate_noise"]
 
 Image = NDArray[np.float32]
 
-# The mask that takes out planes and keeps the noise: Immerkaer 1996, doi:10.1006/cviu.1996.0060. Its squares add to 36.
-_RESIDUAL = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], dtype=np.float32) / 6.0
-#: Mean square of the lower 90 % of absolute values of unit normal noise.
-_TRIMMED = 0.6229
 _MIN_PIXELS = 200
 #: Grey levels of a camera of 16 bits.
 _MOST_LEVELS = 2**16
@@ -78,16 +75,21 @@ class NoiseModel:
         return self.variance(gaussian(half, 0.433))
 
 
-def estimate_noise(images: Sequence[Image]) -> NoiseModel:
+def estimate_noise(images: Sequence[Image], scale_px: float = 1.1) -> NoiseModel:
     """Fit the noise model to a few frames of one channel.
 
     The image is smooth at the scale of a pixel, since the PSF spans two or more; what a second-difference mask leaves
     is noise. Its robust variance is taken in bins of the local mean and a line is fitted.
 
+    Images that were denoised, deconvolved or resampled have hardly any noise from pixel to pixel, and much more at the
+    width of what is looked for. There the variance is that of independent pixels with as much noise at that width.
+
     Parameters
     ----------
     images : sequence of ndarray, each of shape (Y, X)
         Recorded counts; a handful spread over the movie is enough.
+    scale_px : float
+        Sigma of the PSF, pixels.
 
     Returns
     -------
@@ -95,7 +97,7 @@ def estimate_noise(images: Sequence[Image]) -> NoiseModel:
     """
     means, variances, counts = [], [], []
     for image in images:
-        residual = np.abs(cv2.filter2D(image, cv2.CV_32F, _RESIDUAL))
+        residual = np.abs(cv2.filter2D(image, cv2.CV_32F, RESIDUAL))
         mean = cv2.blur(image, (3, 3))
         # neighbours share most of their residual: of a large image a part says as much
         step = max(1, int(np.sqrt(image.size / _ENOUGH)))
@@ -112,16 +114,15 @@ def estimate_noise(images: Sequence[Image]) -> NoiseModel:
             n = int(last - first)
             if n >= min(_MIN_PIXELS, level.size):
                 means.append(quantile(level[first:last]))
-                # rounding to whole counts empties the median of noise below one count; a trimmed mean square does not
-                n_kept = max(1, int(0.9 * n))
-                lower = np.partition(rest[first:last], n_kept - 1)[:n_kept]
-                variances.append(float(np.mean(lower.astype(float) ** 2)) / _TRIMMED)
+                variances.append(float(trimmed_variance(rest[first:last])))
                 counts.append(float(n))
     if not means:
         spread = max(float(np.var(images[0])) if images else 1.0, 1e-12)
         return NoiseModel(0.0, spread, spread)
     flip = 0.25 * max(_grey_step(image) for image in images) ** 2
-    return _fit_line(np.array(means), np.array(variances), np.array(counts), flip)
+    model = _fit_line(np.array(means), np.array(variances), np.array(counts), flip)
+    excess = float(np.median([correlation_excess(image, model.sigma(image), scale_px) for image in images]))
+    return NoiseModel(excess * model.gain, excess * model.offset, excess * model.floor)
 
 
 def _grey_step(image: Image) -> float:

@@ -45,9 +45,10 @@ class MovieNoise:
 def measure_noise(movie: Movie) -> MovieNoise:
     """Noise from a handful of frames spread over the movie."""
     noise, sigma, level = {}, {}, {}
+    pixel = movie.calibration.pixel_size_um
     for role in movie.roles:
         images = [movie.frame(i, role) for i in _indices(movie)]
-        noise[role] = estimate_noise(images)
+        noise[role] = estimate_noise(images, usual_psf_um(pixel) / pixel)
         level[role] = float(np.median([empty_level(image) for image in images]))
         sigma[role] = float(np.sqrt(noise[role].variance(np.full((1, 1), level[role], np.float32))[0, 0]))
     return MovieNoise(noise, sigma, level)

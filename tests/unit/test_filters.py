@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from drawn_shapes import draw_disc, draw_line, draw_round
@@ -32,6 +34,7 @@ from migradetect.filters import (
 )
 from migradetect.filters._nearest import _outline
 from migradetect.filters._noise import _grey_step
+from migradetect.filters._noise_correlation import correlation_excess
 
 Image = NDArray[np.float32]
 
@@ -48,6 +51,43 @@ def ones(shape: tuple[int, int] = SHAPE) -> Image:
 
 
 # --- noise
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda image: gaussian(image, 0.8),
+        lambda image: np.asarray(ndi.median_filter(image, 3), np.float32),
+        lambda image: np.asarray(ndi.zoom(image, 1.6, order=3), np.float32),
+    ],
+    ids=["blurred", "median", "enlarged"],
+)
+def test_noise_that_pixels_share_counts_at_the_width_of_what_is_looked_for(spoil: Callable[[Image], Image]) -> None:
+    noise = [spoil(50 + 4 * white(k, (400, 400))) for k in range(3)]
+    scale = 1.5
+    through = [gaussian(image, scale) - gaussian(image, 1.6 * scale) for image in noise]
+    of_white = np.std(gaussian(white(9, (600, 600)), scale) - gaussian(white(9, (600, 600)), 1.6 * scale))
+    sigma = np.sqrt(estimate_noise(noise, scale).variance(np.full((1, 1), 50, np.float32))[0, 0])
+    assert np.std(through) / of_white == pytest.approx(sigma, rel=0.1)
+
+
+def test_structure_does_not_pass_for_noise_that_pixels_share() -> None:
+    image = np.full((400, 400), 60.0)
+    for k in range(10, 390, 20):
+        image += 40 * draw_line((400, 400), (5, k), (395, k + 5), 1.2) + 80 * draw_disc((400, 400), k, 400 - k, 4)
+    image += 100 * ndi.gaussian_filter(white(5, (400, 400)), 3)
+    noisy = np.random.default_rng(7).poisson(np.maximum(image, 1)).astype(np.float32)
+    assert correlation_excess(noisy, np.sqrt(np.maximum(image, 1)).astype(np.float32), 1.2) == 1
+
+
+def test_parts_of_the_field_without_noise_do_not_count() -> None:
+    noise = gaussian(white(3, (400, 400)), 0.8)
+    fine = np.full(noise.shape, 0.055, np.float32)
+    whole = correlation_excess(noise, fine, 1.2)
+    noise[:, 192:] = 0
+    assert correlation_excess(noise, fine, 1.2) == pytest.approx(whole, rel=0.15)
+    assert correlation_excess(np.zeros((400, 400), np.float32), fine, 1.2) == 1
+    assert correlation_excess(noise[:50], fine[:50], 1.2) == 1, "too small to tell"
 
 
 @pytest.mark.parametrize(("gain", "read"), [(0.5, 2.0), (2.0, 4.0), (1.0, 8.0)])
