@@ -87,10 +87,15 @@ class PreprocessParams(StageParams):
 
 
 class RegistrationParams(StageParams):
-    """Stage drift."""
+    """Stage drift, and channels that lie beside each other."""
 
     enabled: bool = Field(True, description="Correct stage drift; switch it off only if the movie is registered.")
     max_jump_um: float = Field(20.0, gt=0, description="Largest jump between two frames in um that is believed.")
+    align_channels: bool = Field(
+        True,
+        description="Lay WGA upon TSPAN4 by whole pixels where the two lie beside each other by up to 3 um; switch it "
+        "off if the labels differ on purpose.",
+    )
 
 
 class CellParams(StageParams):

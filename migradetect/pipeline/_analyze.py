@@ -20,6 +20,7 @@ from migradetect.pipeline._assemble import (
     make_tables,
     nothing_to_see,
 )
+from migradetect.pipeline._channels import aligned_movie, channel_shifts
 from migradetect.pipeline._collect import collect_sites
 from migradetect.pipeline._fit_model import fit_movie_model
 from migradetect.pipeline._part_back import part_backwards
@@ -91,6 +92,8 @@ def analyze(
     if not timeline.numbers.size:
         return nothing_to_see(movie, params, quality)
     seen = usable_movie(movie, quality)
+    shifts = channel_shifts(seen, params.registration)
+    seen = aligned_movie(seen, shifts)
     model = fit_movie_model(seen, params)
     first = run_pass1(seen, params, model, step("detect"), threads=threads)
     give_back_memory()
@@ -111,7 +114,7 @@ def analyze(
         movie.movie_id,
         make_tables(movie, found, quality, timeline),
         {},
-        describe(movie, params, quality) | describe_model(model),
+        describe(movie, params, quality, shifts) | describe_model(model),
     )
     results.labels.update(
         cells=timeline.spread(cell_planes),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -139,8 +140,10 @@ def nothing_to_see(movie: Movie, params: Params, quality: Quality) -> Results:
     return Results(movie.movie_id, tables, labels, describe(movie, params, quality))
 
 
-def describe(movie: Movie, params: Params, quality: Quality) -> dict[str, Any]:
-    """Provenance that holds for any movie."""
+def describe(
+    movie: Movie, params: Params, quality: Quality, shifts: Mapping[str, tuple[int, int]] | None = None
+) -> dict[str, Any]:
+    """Provenance that holds for any movie; `shifts` are those of its channels."""
     return {
         "movie_id": movie.movie_id,
         "version": __version__,
@@ -151,7 +154,8 @@ def describe(movie: Movie, params: Params, quality: Quality) -> dict[str, Any]:
         "channels": list(movie.roles),
         "params": params.model_dump(mode="json"),
         "input": dict(movie.provenance),
-        "qc_flags": list(movie.provenance.get("qc_flags", ())),
+        "channel_shift_px": {role: list(shift) for role, shift in (shifts or {}).items()},
+        "qc_flags": [*movie.provenance.get("qc_flags", ()), *(["channels_apart"] if shifts else [])],
     }
 
 

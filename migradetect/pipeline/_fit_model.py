@@ -20,7 +20,7 @@ from migradetect.pipeline._psf import fiber_widths_um, psf_from_widths, usual_ps
 from migradetect.pipeline._window import averaged
 from migradetect.profiles import ProfileLibrary
 
-__all__ = ["MovieNoise", "fit_movie_model", "measure_noise"]
+__all__ = ["MovieNoise", "fit_movie_model", "measure_noise", "sampled_parts"]
 
 #: Relative error of a PSF that needs no better look, and of one that counts as measured.
 _CLEAR_PSF, _MEASURED_PSF = 0.02, 0.15
@@ -85,7 +85,6 @@ def fit_movie_model(
     MovieModel
     """
     roles = tuple(role for role in movie.roles if role in DETECTION_ROLES)
-    indices = _indices(movie)
     found = known or measure_noise(movie)
     noise, sigma, level = found.noise, found.sigma, found.level
     look = _Look(params, cleaner, executor)
@@ -93,10 +92,10 @@ def fit_movie_model(
     psf = params.optics.psf_fwhm_um / 2.3548 if params.optics.psf_fwhm_um else usual_psf_um(pixel)
     model = MovieModel(roles, noise, sigma, level, psf, False, ProfileLibrary.build(pixel, psf))
     if not params.optics.psf_fwhm_um:
-        psf, error = _psf_on_fibers(movie, indices, 0, look, model)
+        psf, error = _psf_on_fibers(movie, 0, look, model)
         if error > _CLEAR_PSF and movie.n_frames > 1:
             # fibers too dim to be read in one frame are read in the average of registered ones
-            psf, error = _psf_on_fibers(movie, indices, 2, look, model)
+            psf, error = _psf_on_fibers(movie, 2, look, model)
         model = replace(
             model, psf_sigma_um=psf, is_psf_measured=error < _MEASURED_PSF, library=ProfileLibrary.build(pixel, psf)
         )
@@ -119,15 +118,15 @@ class _Look:
 _Widths = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
-def _psf_on_fibers(movie: Movie, indices: list[int], half: int, look: _Look, model: MovieModel) -> tuple[float, float]:
-    pixel = movie.calibration.pixel_size_um
+def _psf_on_fibers(movie: Movie, half: int, look: _Look, model: MovieModel) -> tuple[float, float]:
+    pixel, parts = movie.calibration.pixel_size_um, sampled_parts(movie)
 
     def widths_in(k: int) -> _Widths:
-        part = _part_of(movie, *_PARTS[k % len(_PARTS)])
-        image = averaged(part, indices[k], half, look.params, model, look.cleaner)[1]
-        return fiber_widths_um(image, indices[k], pixel)
+        part, index = parts[k]
+        image = averaged(part, index, half, look.params, model, look.cleaner)[1]
+        return fiber_widths_um(image, index, pixel)
 
-    widths = look.map(widths_in, range(len(indices)))
+    widths = look.map(widths_in, range(len(parts)))
     sigma, error = (np.concatenate([pair[k] for pair in widths]) for k in (0, 1))
     return psf_from_widths(sigma, error, pixel)
 
@@ -142,6 +141,11 @@ class _PartSource:
     def read(self, frame: int, channel: int) -> NDArray[Any]:
         """Plane of one frame and channel, shape (Y, X) of the part."""
         return self.source.read(frame, channel)[self.box]
+
+
+def sampled_parts(movie: Movie) -> list[tuple[Movie, int]]:
+    """A handful of frames spread over the movie, of a large field a part each, as movies of that part."""
+    return [(_part_of(movie, *_PARTS[k % len(_PARTS)]), index) for k, index in enumerate(_indices(movie))]
 
 
 def _part_of(movie: Movie, down: float, right: float) -> Movie:

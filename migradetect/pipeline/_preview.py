@@ -19,6 +19,7 @@ from migradetect.errors import AxesError
 from migradetect.fibers import measure_fibers
 from migradetect.movie import Movie
 from migradetect.params import Params
+from migradetect.pipeline._channels import aligned_movie, channel_shifts
 from migradetect.pipeline._detect import FrameResult, detect
 from migradetect.pipeline._fit_model import MovieNoise, fit_movie_model, measure_noise
 from migradetect.pipeline._frames import CleanFrame, FrameData, clean_frame, prepare_frame
@@ -110,6 +111,9 @@ class Previewer:
 
     def __init__(self, movie: Movie) -> None:
         self.movie = movie
+        #: The same with its channels laid upon each other, and how far they are shifted.
+        self._seen = movie
+        self._shifts: dict[str, tuple[int, int]] = {}
         self._noise: MovieNoise | None = None
         self._clean = _CleanFrames()
         self._model: tuple[str, MovieModel] | None = None
@@ -160,22 +164,26 @@ class Previewer:
     def _fit(self, params: Params) -> MovieModel:
         key = _model_key(params)
         if self._model is None or self._model[0] != key:
+            shifts = channel_shifts(self.movie, params.registration)
+            if shifts != self._shifts:
+                self._seen, self._shifts = aligned_movie(self.movie, shifts), shifts
+                self._clean, self._noise = _CleanFrames(), None
             if self._noise is None:
-                self._noise = measure_noise(self.movie)
+                self._noise = measure_noise(self._seen)
             with ThreadPoolExecutor(_THREADS, thread_name_prefix="migradetect-preview") as threads:
-                self._model = (key, fit_movie_model(self.movie, params, self._noise, self._clean, threads))
+                self._model = (key, fit_movie_model(self._seen, params, self._noise, self._clean, threads))
         return self._model[1]
 
     def _average(self, params: Params, frame: int, model: MovieModel) -> tuple[FrameData, SpotImage, SpotImage | None]:
         key = _window_key(params, frame)
         if self._averaged is None or self._averaged[0] != key:
             half = params.preprocess.average_frames
-            self._averaged = (key, *averaged(self.movie, frame, half, params, model, self._clean))
+            self._averaged = (key, *averaged(self._seen, frame, half, params, model, self._clean))
         return self._averaged[1:]
 
     def _first_sights(self, params: Params, frame: int, model: MovieModel) -> Iterator[FramePreview]:
         """Bodies first, then what this frame shows without its neighbours, with the noise and PSF of before."""
-        alone, signal = prepare_frame(self.movie, frame, params, model, None, self._clean)
+        alone, signal = prepare_frame(self._seen, frame, params, model, None, self._clean)
         window = Window(0)
         window.push(alone, signal)
         nothing = pd.DataFrame({name: pd.Series(dtype="float64") for name in _SPOT_COLUMNS})
@@ -200,7 +208,7 @@ class Previewer:
         if len(worth):
             calibration = self.movie.calibration
             reader = scene_reader(worth, calibration)
-            counts = self._clean(self.movie, middle.index, model).raw
+            counts = self._clean(self._seen, middle.index, model).raw
             drift = calibration.um(np.asarray(middle.drift_px))
             reader.add(look_at(reader, middle.index, counts, middle.cells, (drift[0], drift[1]), model, calibration))
             judged = resolve_doubles(with_second_look(judged, worth, reader, params, calibration, 1))

@@ -23,7 +23,7 @@ from migradetect.pipeline._progress import Step
 from migradetect.registration import anchored_detail, estimate_shift
 from migradetect.results import LabelStack
 
-__all__ = ["Timeline", "assess", "usable_movie"]
+__all__ = ["Timeline", "assess", "recorded_detail", "usable_movie"]
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ def assess(movie: Movie, params: Params, step: Step, threads: int = 1) -> Qualit
     role = next(iter(facts))
 
     def anchored(before: int, after: int) -> float:
-        one, other = (_detail(movie.frame(frame, role), movie) for frame in (before, after))
+        one, other = (recorded_detail(movie.frame(frame, role), movie) for frame in (before, after))
         return estimate_shift(one, other, params.registration, movie.calibration)[2]
 
     return judge_frames(facts, movie.height * movie.width, anchored, missing)
@@ -82,7 +82,7 @@ def _look(planes: dict[str, NDArray[np.float32]]) -> dict[str, FrameFacts]:
     return {role: measure_frame(image) for role, image in planes.items()}
 
 
-def _detail(image: NDArray[np.float32], movie: Movie) -> NDArray[np.float32]:
+def recorded_detail(image: NDArray[np.float32], movie: Movie) -> NDArray[np.float32]:
     """Fine detail of a frame that nothing is known of yet, bodies and all."""
     above = fill_gaps(image) - quantile(image)
     spread = quantile(np.abs(above)) / 0.6745

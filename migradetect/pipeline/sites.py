@@ -2,6 +2,7 @@
 
 from migradetect.pipeline._assemble import recorded_migrasomes, recorded_traces
 from migradetect.pipeline._bowl import above_bowl
+from migradetect.pipeline._channels import aligned_movie
 from migradetect.pipeline._fit_model import fit_movie_model
 from migradetect.pipeline._frames import clean_plane, outside_bodies
 from migradetect.pipeline._model import MovieModel
@@ -18,6 +19,7 @@ __all__ = [
     "MovieModel",
     "Timeline",
     "above_bowl",
+    "aligned_movie",
     "clean_plane",
     "find_parents",
     "fit_movie_model",

@@ -38,6 +38,10 @@ FLAGS: Final = {
     "pixel_size_unusual": ("the pixel size is below 0.02 or above 2 um", "check it"),
     "calibration_conflict": ("sources of the calibration differ", "what the user says wins; check movie.json"),
     "fewer_frames_than_planned": ("fewer frames than were planned", "stopped early, or files are missing at the end"),
+    "channels_apart": (
+        "the channels lie beside each other",
+        "WGA was laid upon TSPAN4 by whole pixels (channel_shift_px in movie.json)",
+    ),
     "not_in_plate": ("no row of plate.csv fits, or the file name does not match", "condition and replicate are empty"),
 }
 #: Frame numbers that are listed.

@@ -18,7 +18,7 @@ from migradetect.filters import NoiseModel
 from migradetect.io import check_same_recording, reopen_movie
 from migradetect.movie import DETECTION_ROLES, Movie
 from migradetect.photometry import Sites, measure_covered, measure_sites, settle_shape
-from migradetect.pipeline.sites import CLEAR_UM, MovieModel, fit_movie_model, outside_bodies, site_images
+from migradetect.pipeline.sites import CLEAR_UM, MovieModel, aligned_movie, fit_movie_model, outside_bodies, site_images
 from migradetect.profiles import N_SHAPES, ProfileLibrary
 from migradetect.review._base import Base
 from migradetect.review._watch import Watch, in_threads
@@ -62,7 +62,8 @@ class Recording:
     @cached_property
     def _kept_windows(self) -> WindowCache:
         assert self.movie is not None
-        return WindowCache(self.movie)
+        shifts = self._base.results.provenance.get("channel_shift_px", {})
+        return WindowCache(aligned_movie(self.movie, {role: (int(y), int(x)) for role, (y, x) in shifts.items()}))
 
     @cached_property
     def model(self) -> MovieModel | None:
