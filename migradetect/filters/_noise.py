@@ -89,7 +89,7 @@ def estimate_noise(images: Sequence[Image], scale_px: float = 1.1) -> NoiseModel
     images : sequence of ndarray, each of shape (Y, X)
         Recorded counts; a handful spread over the movie is enough.
     scale_px : float
-        Sigma of the PSF, pixels.
+        Sigma of the PSF, pixels; that of a camera that is matched to its objective by default.
 
     Returns
     -------

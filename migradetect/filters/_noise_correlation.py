@@ -32,14 +32,24 @@ _FREE, _BY_CHANCE = 0.1, 0.9
 _EMPTY = 0.05
 
 
-def trimmed_variance(values: NDArray[np.floating], axis: int = -1) -> NDArray[np.float64]:
-    """Variance of zero-mean normal noise by the lower 90 % of its absolute values, along an axis.
+def trimmed_variance(values: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Variance of zero-mean normal noise by the lower 90 % of its absolute values.
 
     Rounding to whole counts empties the median of noise below one count; a trimmed mean square it does not.
+
+    Parameters
+    ----------
+    values : ndarray, shape (..., N)
+        Noise in any unit.
+
+    Returns
+    -------
+    ndarray, shape (...)
+        In the square of that unit.
     """
-    n_kept = max(1, int(0.9 * values.shape[axis]))
-    lower = np.take(np.partition(np.abs(values), n_kept - 1, axis=axis), np.arange(n_kept), axis=axis)
-    return np.asarray(np.mean(lower.astype(float) ** 2, axis=axis) / _TRIMMED)
+    n_kept = max(1, int(0.9 * values.shape[-1]))
+    lower = np.partition(np.abs(values), n_kept - 1)[..., :n_kept]
+    return np.asarray(np.mean(lower.astype(float) ** 2, axis=-1) / _TRIMMED)
 
 
 def correlation_excess(image: Image, sigma: Image, scale_px: float) -> float:
@@ -48,14 +58,14 @@ def correlation_excess(image: Image, sigma: Image, scale_px: float) -> float:
     Parameters
     ----------
     image, sigma : ndarray, shape (Y, X)
-        Recorded counts, and the noise of a pixel by its finest detail.
+        Recorded counts, and the noise of a pixel by its finest detail, counts.
     scale_px : float
         Sigma of the PSF, pixels.
 
     Returns
     -------
     float
-        Factor of the variance, 1 or more; 1 where noise is white.
+        Factor of the variance, 1 or more; 1 where noise is white, or the image too small to tell.
     """
     middle = tuple(slice(max(0, (n - _PART_PX) // 2), max(0, (n - _PART_PX) // 2) + _PART_PX) for n in image.shape)
     image, sigma = image[middle], sigma[middle]
@@ -75,6 +85,7 @@ def correlation_excess(image: Image, sigma: Image, scale_px: float) -> float:
 
 
 def _by_tiles(image: Image) -> NDArray[np.float64]:
+    """Variance in each whole tile of an image of shape (Y, X), row by row."""
     rows, columns = (n // _TILE_PX for n in image.shape)
     cut = image[: rows * _TILE_PX, : columns * _TILE_PX].reshape(rows, _TILE_PX, columns, _TILE_PX)
     return trimmed_variance(cut.transpose(0, 2, 1, 3).reshape(rows * columns, -1))

@@ -48,7 +48,7 @@ class _AlignedSource:
 
 
 def channel_shifts(movie: Movie, params: RegistrationParams) -> dict[str, tuple[int, int]]:
-    """How far each channel lies beside the first one that detection uses, by its fine detail.
+    """How far WGA lies beside TSPAN4, by their fine detail.
 
     Fibers and migrasomes carry both labels, and stand still: a handful of frames have to say the same.
 
@@ -62,26 +62,24 @@ def channel_shifts(movie: Movie, params: RegistrationParams) -> dict[str, tuple[
     Returns
     -------
     dict of str to (int, int)
-        Role to rows and columns, pixels: what stands at (y, x) in the first channel stands that much further in this
-        one. Only channels that are off by a pixel in either direction.
+        Role to rows and columns, pixels: what stands at (y, x) in TSPAN4 stands that much further in this channel.
+        Empty where that is less than half a pixel, or can't be told.
     """
-    roles = [role for role in movie.roles if role in DETECTION_ROLES]
-    shifts: dict[str, tuple[int, int]] = {}
-    if not params.align_channels or len(roles) < 2:
-        return shifts
+    if not params.align_channels or not set(DETECTION_ROLES) <= set(movie.roles):
+        return {}
     search = params.model_copy(update={"max_jump_um": _MOST_UM})
     found = []
     for part, index in sampled_parts(movie):
-        first, other = (recorded_detail(part.frame(index, role), part) for role in roles[:2])
-        found.append(estimate_shift(first, other, search, movie.calibration))
+        one, other = (recorded_detail(part.frame(index, role), part) for role in DETECTION_ROLES)
+        found.append(estimate_shift(one, other, search, movie.calibration))
     sure = np.array([(y, x) for y, x, confidence in found if confidence >= _SURE])
     if 2 * len(sure) <= len(found):
-        return shifts
+        return {}
     typical = np.median(sure, axis=0)
     if np.median(np.abs(sure - typical).max(axis=1)) > _ALIKE_PX:
-        return shifts
+        return {}
     rows, columns = (int(np.rint(value)) for value in typical)
-    return {roles[1]: (rows, columns)} if rows or columns else shifts
+    return {DETECTION_ROLES[1]: (rows, columns)} if rows or columns else {}
 
 
 def aligned_movie(movie: Movie, shifts: Mapping[str, tuple[int, int]]) -> Movie:

@@ -62,6 +62,10 @@ def test_what_need_not_be_aligned_is_left_as_it_is() -> None:
     assert channel_shifts(fibers_in_both([(2, -3)] * 3), LEAVE) == {}
     one = Movie.from_array(still.source.data[:, :1], still.calibration, ("wga",))
     assert channel_shifts(one, ALIGN) == {}
+    # WGA is laid upon TSPAN4, whichever comes first in the file
+    apart = fibers_in_both([(2, -3)] * 3)
+    swapped = Movie.from_array(apart.source.data[:, ::-1], still.calibration, ("wga", "tspan4"))
+    assert channel_shifts(swapped, ALIGN) == {"wga": (2, -3)}
     # a third channel may show something else: it is measured, and left where it is
     data = np.concatenate([fibers_in_both([(2, -3)] * 3).source.data, still.source.data[:, :1]], axis=1)
     three = Movie.from_array(data, still.calibration, ("tspan4", "wga", "dna"))
