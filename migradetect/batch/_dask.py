@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import logging
 from collections.abc import Iterator
 from concurrent.futures import Executor
 
@@ -15,6 +16,8 @@ __all__ = ["dask_executor"]
 _ANSWER_S = 10
 #: Times that a movie whose worker was lost is tried again, besides what the scheduler does by itself.
 _RETRIES = 2
+#: Logger of the event loop, which dask has print on the console.
+_EVENT_LOOP = "tornado.application"
 
 
 @contextlib.contextmanager
@@ -45,6 +48,7 @@ def dask_executor(address: str) -> Iterator[tuple[Executor, list[str]]]:
         )
     from distributed import Client
 
+    _keep_from_console()
     is_file = address.endswith(".json")
     try:
         client = (
@@ -61,6 +65,26 @@ def dask_executor(address: str) -> Iterator[tuple[Executor, list[str]]]:
         threads: dict[str, int] = client.nthreads()
         executor: Executor = client.get_executor(retries=_RETRIES)
         yield executor, _notes(threads)
+
+
+class _ToLog(logging.Handler):
+    """Hands records to the log of the run; what comes when no log is open any more is left out."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Pass a record on."""
+        log = logging.getLogger("migradetect.batch")
+        if log.hasHandlers():
+            log.handle(record)
+
+
+def _keep_from_console() -> None:
+    """Errors of the event loop go to the log: of a connection that is cut by Ctrl-C it may print a traceback.
+
+    That comes late, so it holds until the process ends.
+    """
+    logger = logging.getLogger(_EVENT_LOOP)
+    logger.handlers = [_ToLog()]
+    logger.propagate = False
 
 
 def _notes(threads: dict[str, int]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import subprocess
@@ -159,6 +160,24 @@ def test_ctrl_c_stops_movies_on_the_cluster(cluster, tmp_path):
     assert [outcome.status for outcome in again.outcomes] == ["done", "done"]
     assert time.monotonic() - started < 45
     assert not (tmp_path / "out" / "slow1").exists()
+
+
+def test_errors_of_the_event_loop_go_to_the_log_and_not_to_the_console(cluster, tmp_path, capfd):
+    def fail():
+        try:
+            raise OSError("connection cut")
+        except OSError:
+            logging.getLogger("tornado.application").exception("Exception in callback")
+
+    entries = find_movies([batch_fakes.make_movies(tmp_path / "in", "a")])
+    with dask_executor(str(cluster.file)) as (executor, _):
+        options = {"executor": executor, "analyze": batch_fakes.analyze}
+        run_batch(entries, tmp_path / "out", PARAMS, progress=lambda event: fail(), **options)
+    fail()
+    said = capfd.readouterr()
+    assert "Exception in callback" not in said.out + said.err
+    log = (tmp_path / "out" / "migradetect.log").read_text()
+    assert "OSError: connection cut" in log
 
 
 def test_a_scheduler_that_goes_is_told(cluster, tmp_path):
