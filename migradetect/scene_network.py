@@ -12,6 +12,8 @@ dense layers see all.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -39,6 +41,8 @@ _BOTH = float(np.sqrt(0.5))
 _MOST_LOOKS = 30
 #: Logits beyond this say no more.
 _MOST = 8.0
+#: A place with an answer nearer to 0 is looked at from all sides: one view of what is hard to tell is partly chance.
+_DOUBTFUL = 3.0
 #: The part of the time that the others are compared with.
 _MIDDLE = 2
 
@@ -113,6 +117,8 @@ def load_scene_network() -> Weights:
 def scene_log_odds(scenes: Scenes, calibration: Calibration, weights: Weights) -> NDArray[np.float64]:
     """Log-odds of each place to show a migrasome.
 
+    Where one view leaves doubt it is the mean of eight, turned and mirrored: a microscope knows no up and down.
+
     Parameters
     ----------
     scenes : Scenes
@@ -129,16 +135,33 @@ def scene_log_odds(scenes: Scenes, calibration: Calibration, weights: Weights) -
     """
     out = np.empty(len(scenes.near))
     for start in range(0, len(out), _BATCH):
-        part = slice(start, start + _BATCH)
-        some = Scenes(scenes.near[part], scenes.n_looks[part], scenes.wide[part])
-        is_seen = some.n_looks > 0
-        seen = _near_features(near_inputs(some, calibration), is_seen, weights)
-        around = _seen(wide_inputs(some, calibration), weights, "wide")
-        x = np.concatenate([seen, around, is_seen.astype(np.float32)], axis=1)
-        for k in (1, 2):
-            x = np.maximum(x @ weights[f"dense{k}"].T + weights[f"dense{k}_bias"], 0)
-        out[part] = (x @ weights["dense3"].T + weights["dense3_bias"])[:, 0]
+        rows = slice(start, start + _BATCH)
+        part = Scenes(scenes.near[rows], scenes.n_looks[rows], scenes.wide[rows])
+        near, wide, is_seen = near_inputs(part, calibration), wide_inputs(part, calibration), part.n_looks > 0
+        said = _answers(near, wide, is_seen, weights)
+        doubtful = np.abs(said) < _DOUBTFUL
+        if doubtful.any():
+            near, wide, is_seen = near[doubtful], wide[doubtful], is_seen[doubtful]
+            said[doubtful] = np.mean([_answers(*view, is_seen, weights) for view in _views(near, wide)], axis=0)
+        out[rows] = said
     return np.clip(out, -_MOST, _MOST)
+
+
+def _views(near: Image, wide: Image) -> Iterator[tuple[Image, Image]]:
+    """Both pictures turned by right angles, and mirrored: eight views of the same."""
+    for turns in range(4):
+        turned = np.rot90(near, turns, (3, 4)), np.rot90(wide, turns, (2, 3))
+        for near_view, wide_view in (turned, (turned[0][..., ::-1], turned[1][..., ::-1])):
+            yield np.ascontiguousarray(near_view), np.ascontiguousarray(wide_view)
+
+
+def _answers(near: Image, wide: Image, is_seen: NDArray[np.bool_], weights: Weights) -> NDArray[np.float64]:
+    """Log-odds of places by one view of their pictures."""
+    features = _near_features(near, is_seen, weights), _seen(wide, weights, "wide"), is_seen.astype(np.float32)
+    x = np.concatenate(features, axis=1)
+    for k in (1, 2):
+        x = np.maximum(x @ weights[f"dense{k}"].T + weights[f"dense{k}_bias"], 0)
+    return np.asarray((x @ weights["dense3"].T + weights["dense3_bias"])[:, 0], np.float64)
 
 
 def _near_features(near: Image, is_seen: NDArray[np.bool_], weights: Weights) -> Image:

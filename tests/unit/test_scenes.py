@@ -172,21 +172,47 @@ def random_scenes(looks: list[int], seed: int = 4) -> Scenes:
     return Scenes(near, np.array([looks, looks], np.int64), wide)
 
 
+def answers(scenes: Scenes, weights: dict[str, Image]) -> NDArray[np.float64]:
+    """What the layers say of each place, turned by 0 to 3 right angles, as it is and mirrored; shape (n, 8)."""
+    calibration = Calibration(PX, 60.0)
+    near, wide = near_inputs(scenes, calibration), wide_inputs(scenes, calibration)
+    out = []
+    for i, looks in enumerate(scenes.n_looks):
+        for flipped in (slice(None), slice(None, None, -1)):
+            for turns in range(4):
+                views = (np.rot90(image, turns, (-2, -1))[..., flipped] for image in (near[i], wide[i]))
+                out.append(literal(*views, looks > 0, weights))
+    return np.reshape(out, (-1, 8))
+
+
 def test_layers_are_those_that_were_trained() -> None:
     calibration, weights = Calibration(PX, 60.0), random_weights()
+    weights["dense3_bias"] += 5
     scenes = random_scenes([3, 2, 4, 2, 0])
-    near, wide = near_inputs(scenes, calibration), wide_inputs(scenes, calibration)
-    expected = [literal(near[i], wide[i], scenes.n_looks[i] > 0, weights) for i in range(2)]
-    np.testing.assert_allclose(scene_log_odds(scenes, calibration, weights), expected, rtol=1e-4, atol=1e-4)
-    assert abs(expected[0] - expected[1]) > 1e-3, "test invalid: nothing to tell apart"
+    expected = answers(scenes, weights)
+    assert (expected > 3).all(), "test invalid: in doubt"
+    np.testing.assert_allclose(scene_log_odds(scenes, calibration, weights), expected[:, 0], rtol=1e-4, atol=1e-4)
+    assert abs(expected[0, 0] - expected[1, 0]) > 1e-3, "test invalid: nothing to tell apart"
+
+
+def test_doubt_is_settled_by_looking_from_all_sides() -> None:
+    calibration, weights = Calibration(PX, 60.0), random_weights()
+    scenes = random_scenes([3, 2, 4, 2, 0])
+    expected = answers(scenes, weights)
+    assert (np.abs(expected[:, 0]) < 3).all(), "test invalid: no doubt"
+    said = scene_log_odds(scenes, calibration, weights)
+    np.testing.assert_allclose(said, expected.mean(axis=1), rtol=1e-4, atol=1e-4)
+    assert np.ptp(expected, axis=1).min() > 1e-2, "test invalid: all sides say the same"
+    # the side that a frame was recorded from plays no part
+    turned = Scenes(np.rot90(scenes.near, 1, (3, 4)), scenes.n_looks, np.rot90(scenes.wide, 1, (2, 3)))
+    np.testing.assert_allclose(scene_log_odds(turned, calibration, weights), said, rtol=1e-4, atol=1e-4)
 
 
 def test_a_single_image_is_looked_at_once() -> None:
     calibration, weights = Calibration(PX, 60.0), random_weights()
     scenes = random_scenes([0, 1, 1, 1, 0])
     scenes.near[:, FIRST] = scenes.near[:, LAST] = scenes.near[:, MIDDLE]
-    near, wide = near_inputs(scenes, calibration), wide_inputs(scenes, calibration)
-    expected = [literal(near[i], wide[i], scenes.n_looks[i] > 0, weights) for i in range(2)]
+    expected = answers(scenes, weights).mean(axis=1)
     np.testing.assert_allclose(scene_log_odds(scenes, calibration, weights), expected, rtol=1e-4, atol=1e-4)
 
 
