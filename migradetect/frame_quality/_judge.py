@@ -130,6 +130,8 @@ def judge_frames(
 
 
 def _judge_alone(notes: _Notes, frame: int, plane: FrameFacts, size: int, is_off: bool) -> None:
+    if plane.margin:
+        notes.add(frame, "margin", True)
     if plane.n_not_finite:
         notes.add(frame, "not_finite", is_off or plane.n_not_finite <= _MOST_FILLED * size)
     if plane.is_empty:

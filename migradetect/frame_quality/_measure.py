@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from migradetect.filters import estimate_noise, halved, typical
+from migradetect.frame_quality._margins import LARGEST, fill_gaps, fill_plane, find_margin, is_count
 
-__all__ = ["THUMB_PX", "FrameFacts", "fill_gaps", "measure_frame"]
+__all__ = ["THUMB_PX", "FrameFacts", "measure_frame"]
 
 Image = NDArray[np.float32]
 
@@ -18,8 +19,6 @@ Image = NDArray[np.float32]
 THUMB_PX = 48
 #: Edge of the blocks whose means tell texture from noise.
 _BLOCK_PX = 8
-#: No sum of camera counts is as large; beyond it arithmetic overflows.
-_LARGEST = 1e12
 
 
 @dataclass(frozen=True)
@@ -46,6 +45,8 @@ class FrameFacts:
     """Typical deviation of 8 x 8 pixels from a smooth bowl, in units of what noise makes of it: 1 in an empty field."""
     thumb: Image
     """Small picture, shape (48, 48)."""
+    margin: float = 0.0
+    """Share of the pixels that lie in a margin that was not recorded."""
 
     @property
     def is_empty(self) -> bool:
@@ -65,14 +66,18 @@ def measure_frame(image: Image) -> FrameFacts:
     -------
     FrameFacts
     """
+    margin = find_margin(image)
     # the sum of the magnitudes is small only if all are; it costs a tenth of looking at each
-    is_clean = cv2.norm(image, cv2.NORM_L1) < _LARGEST
-    n_bad = 0 if is_clean else int(image.size - np.count_nonzero(_is_count(image)))
+    is_clean = cv2.norm(image, cv2.NORM_L1) < LARGEST
+    n_bad = 0 if is_clean else int(np.count_nonzero(~is_count(image if margin is None else image[~margin])))
     if n_bad == image.size:
         return FrameFacts(
             n_bad, np.nan, np.nan, 0.0, np.nan, 0.0, 0.0, 0.0, 0.0, 0.0, np.zeros((THUMB_PX, THUMB_PX), np.float32)
         )
-    image = fill_gaps(image) if n_bad else image
+    if margin is not None:
+        image = fill_plane(image)
+    elif n_bad:
+        image = fill_gaps(image)
     low, high, _, _ = cv2.minMaxLoc(image)
     level = typical(image)
     # detail at half the resolution: cheaper, and what is blurred beyond use is blurred there too
@@ -102,6 +107,7 @@ def measure_frame(image: Image) -> FrameFacts:
         spread / noise if noise > 0 else 0.0,
         _texture(image),
         thumb,
+        0.0 if margin is None else float(margin.mean()),
     )
 
 
@@ -119,16 +125,3 @@ def _texture(image: Image) -> float:
     middle = tuple(slice(max(0, size // 2 - 80), size // 2 + 80) for size in image.shape)
     typical = float(np.median(estimate_noise([image[middle]]).sigma(image[middle]))) / _BLOCK_PX
     return float(1.4826 * np.median(np.abs(rest - np.median(rest)))) / typical if typical > 0 else 0.0
-
-
-def _is_count(image: Image) -> NDArray[np.bool_]:
-    """Pixels that hold a number that a camera could have counted."""
-    return np.abs(image) < _LARGEST  # false for NaN too
-
-
-def fill_gaps(image: Image) -> Image:
-    """A plane whose pixels without a number hold the median of the others; the same plane where there are none."""
-    good = _is_count(image)
-    if good.all():
-        return image
-    return np.where(good, image, np.median(image[good]) if good.any() else np.float32(0)).astype(np.float32)

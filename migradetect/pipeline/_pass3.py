@@ -74,6 +74,7 @@ def run_pass3(
     sites: Sites,
     step: Callable[[int], None],
     threads: int = 1,
+    margin_of: Callable[[int], NDArray[np.bool_] | None] = lambda frame: None,
 ) -> tuple[pd.DataFrame, LabelStack, LabelStack]:
     """Photometry and surroundings of each site in each frame.
 
@@ -87,6 +88,8 @@ def run_pass3(
         Called with the number of frames done; may raise to stop.
     threads : int
         While one frame is read, others are measured in further threads; the results are the same.
+    margin_of : callable
+        Pixels of a frame that were not recorded, shape (Y, X), or None: what lies there is out of the field.
 
     Returns
     -------
@@ -113,7 +116,7 @@ def run_pass3(
             fiber_planes.append(fibers)
             drift = (float(second.drift_um[t, 0]), float(second.drift_um[t, 1]))
             if sites.site_id.size:
-                images = _images(movie, t, model, cells)
+                images = _images(movie, t, model, cells, margin_of(t))
                 root = np.sqrt(images.variance)
                 arms.read(t, np.divide(images.signal, root, out=root), images.weight, drift)
                 ordered.do(partial(_measure, images, model, sites, cells, fibers, drift, movie.calibration))
@@ -137,6 +140,8 @@ class _Images:
     weight: Image
     channels: dict[str, tuple[Image, Image]]
     """Counts and their variance."""
+    margin: NDArray[np.bool_] | None
+    """What was not recorded."""
 
 
 def site_images(images: dict[str, Image], model: MovieModel) -> tuple[Image, Image, dict[str, tuple[Image, Image]]]:
@@ -171,9 +176,12 @@ def site_images(images: dict[str, Image], model: MovieModel) -> tuple[Image, Ima
     return signal, doubled(half_variance, shape), channels
 
 
-def _images(movie: Movie, t: int, model: MovieModel, cells: NDArray[Any]) -> _Images:
+def _images(movie: Movie, t: int, model: MovieModel, cells: NDArray[Any], margin: NDArray[np.bool_] | None) -> _Images:
     signal, variance, channels = site_images({role: movie.frame(t, role) for role in movie.roles}, model)
-    return _Images(t, signal, variance, outside_bodies(cells, movie.calibration).astype(np.float32), channels)
+    weight = outside_bodies(cells, movie.calibration).astype(np.float32)
+    if margin is not None:
+        weight[margin] = 0
+    return _Images(t, signal, variance, weight, channels, margin)
 
 
 def _measure(
@@ -188,6 +196,11 @@ def _measure(
     signal, variance = images.signal, images.variance
     out = measure_sites(sites, signal, variance, images.weight, images.channels, drift_um, calibration, model.library)
     y, x = calibration.px(out["y_um"].to_numpy()), calibration.px(out["x_um"].to_numpy())
+    if images.margin is not None:
+        rows, columns = (
+            np.clip(np.rint(at), 0, n - 1).astype(int) for at, n in zip((y, x), images.margin.shape, strict=True)
+        )
+        out["is_in_field"] &= ~images.margin[rows, columns]
     gap, cell = nearest_label(cells, y, x)
     out["cell_um"], out["nearest_cell"] = calibration.um(gap), cell
     out["covering_cell"] = np.where(gap <= 0, cell, 0)

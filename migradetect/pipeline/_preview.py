@@ -27,6 +27,7 @@ from migradetect.pipeline._model import MovieModel
 from migradetect.pipeline._pass1 import place_spots
 from migradetect.pipeline._pass2 import judge_sites, link_coloured
 from migradetect.pipeline._second_look import look_at, scene_reader, with_second_look, worth_a_look
+from migradetect.pipeline._usable import filled_movie
 from migradetect.pipeline._window import Window, averaged
 from migradetect.spots import SpotImage
 
@@ -111,8 +112,8 @@ class Previewer:
 
     def __init__(self, movie: Movie) -> None:
         self.movie = movie
-        #: The same with its channels laid upon each other, and how far they are shifted.
-        self._seen = movie
+        #: As it is analysed: filled in where nothing was recorded, channels laid upon each other, and by how much.
+        self._seen = self._filled = filled_movie(movie)
         self._shifts: dict[str, tuple[int, int]] = {}
         self._noise: MovieNoise | None = None
         self._clean = _CleanFrames()
@@ -164,9 +165,9 @@ class Previewer:
     def _fit(self, params: Params) -> MovieModel:
         key = _model_key(params)
         if self._model is None or self._model[0] != key:
-            shifts = channel_shifts(self.movie, params.registration)
+            shifts = channel_shifts(self._filled, params.registration)
             if shifts != self._shifts:
-                self._seen, self._shifts = aligned_movie(self.movie, shifts), shifts
+                self._seen, self._shifts = aligned_movie(self._filled, shifts), shifts
                 self._clean, self._noise = _CleanFrames(), None
             if self._noise is None:
                 self._noise = measure_noise(self._seen)

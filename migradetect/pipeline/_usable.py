@@ -6,6 +6,7 @@ begin one, or pull a fit. All passes count the usable frames; here is what knows
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -15,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from migradetect.filters import quantile
-from migradetect.frame_quality import FrameFacts, Quality, fill_gaps, judge_frames, measure_frame
+from migradetect.frame_quality import FrameFacts, Quality, fill_plane, find_margin, judge_frames, measure_frame
 from migradetect.movie import DETECTION_ROLES, FrameSource, Movie
 from migradetect.params import Params
 from migradetect.pipeline._ordered import InOrder
@@ -23,20 +24,19 @@ from migradetect.pipeline._progress import Step
 from migradetect.registration import anchored_detail, estimate_shift
 from migradetect.results import LabelStack
 
-__all__ = ["Timeline", "assess", "recorded_detail", "usable_movie"]
+__all__ = ["Timeline", "assess", "filled_movie", "margin_reader", "recorded_detail", "usable_movie"]
 
 
 @dataclass(frozen=True)
 class _UsableSource:
-    """Planes of the usable frames, with pixels that have no number filled in."""
+    """Planes of the usable frames, with what was not recorded filled in."""
 
     source: FrameSource
     numbers: tuple[int, ...]
 
     def read(self, frame: int, channel: int) -> NDArray[Any]:
         """Plane of one usable frame, shape (Y, X)."""
-        plane = self.source.read(self.numbers[frame], channel)
-        return fill_gaps(plane.astype(np.float32)) if np.issubdtype(plane.dtype, np.floating) else plane
+        return fill_plane(self.source.read(self.numbers[frame], channel))
 
 
 def assess(movie: Movie, params: Params, step: Step, threads: int = 1) -> Quality:
@@ -84,7 +84,8 @@ def _look(planes: dict[str, NDArray[np.float32]]) -> dict[str, FrameFacts]:
 
 def recorded_detail(image: NDArray[np.float32], movie: Movie) -> NDArray[np.float32]:
     """Fine detail of a frame that nothing is known of yet, bodies and all."""
-    above = fill_gaps(image) - quantile(image)
+    image = np.asarray(fill_plane(image), np.float32)
+    above = image - quantile(image)
     spread = quantile(np.abs(above)) / 0.6745
     return anchored_detail(above / np.float32(spread or 1.0), np.ones_like(image), movie.calibration)
 
@@ -93,6 +94,33 @@ def usable_movie(movie: Movie, quality: Quality) -> Movie:
     """The movie without the frames that can't be used; at least one frame must be left."""
     numbers = tuple(int(number) for number in quality.numbers)
     return replace(movie, n_frames=len(numbers), source=_UsableSource(movie.source, numbers))
+
+
+def filled_movie(movie: Movie) -> Movie:
+    """The movie with what was not recorded filled in, as :func:`usable_movie` does where all frames can be used."""
+    return replace(movie, source=_UsableSource(movie.source, tuple(range(movie.n_frames))))
+
+
+def margin_reader(movie: Movie, quality: Quality) -> Callable[[int], NDArray[np.bool_] | None]:
+    """What tells, by the number of a usable frame, which of its pixels lie in a margin; None where there is none.
+
+    Parameters
+    ----------
+    movie : Movie
+        As recorded.
+    quality : Quality
+        Of its frames; those without the flag are not read.
+    """
+    roles = [role for role in movie.roles if role in DETECTION_ROLES]
+
+    def read(usable: int) -> NDArray[np.bool_] | None:
+        frame = int(quality.numbers[usable])
+        if "margin" not in quality.flags[frame]:
+            return None
+        found = [find_margin(movie.frame(frame, role)) for role in roles]
+        return np.logical_or.reduce([margin for margin in found if margin is not None])
+
+    return read
 
 
 @dataclass(frozen=True)

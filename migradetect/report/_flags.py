@@ -13,6 +13,10 @@ __all__ = ["FLAGS", "FlagLine", "explain"]
 FLAGS: Final = {
     "missing": ("a file of the sequence is missing", "the frame is left out"),
     "not_finite": ("pixels without numbers (NaN, infinite)", "filled in up to 1 % of the pixels, else left out"),
+    "margin": (
+        "a part along the edge was not recorded: one value, as registering, turning or a round mask leaves",
+        "filled with the level beside it and noise; counts of a part of the field",
+    ),
     "all_zero": ("every pixel is zero", "the frame is left out"),
     "constant": ("no pixel differs from another", "the frame is left out"),
     "saturated": (

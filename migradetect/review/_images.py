@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from migradetect.assign import ArmReader, count_arms
 from migradetect.errors import AxesError, MigradetectError, ReadError
 from migradetect.filters import NoiseModel
+from migradetect.frame_quality import fill_plane
 from migradetect.io import check_same_recording, reopen_movie
 from migradetect.movie import DETECTION_ROLES, Movie
 from migradetect.photometry import Sites, measure_covered, measure_sites, settle_shape
@@ -22,7 +23,7 @@ from migradetect.pipeline.sites import CLEAR_UM, MovieModel, aligned_movie, fit_
 from migradetect.profiles import N_SHAPES, ProfileLibrary
 from migradetect.review._base import Base
 from migradetect.review._watch import Watch, in_threads
-from migradetect.review._windows import WindowCache, without_holes
+from migradetect.review._windows import WindowCache
 
 __all__ = ["Recording"]
 
@@ -333,4 +334,4 @@ class _Some:
 
     def read(self, frame: int, channel: int) -> NDArray[Any]:
         """Plane, shape (Y, X)."""
-        return without_holes(self._movie.source.read(self._numbers[frame], channel))
+        return fill_plane(self._movie.source.read(self._numbers[frame], channel))

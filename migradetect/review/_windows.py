@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from migradetect.frame_quality import fill_gaps
+from migradetect.frame_quality import RUN_PX, fill_plane, may_have_margin
 from migradetect.movie import Movie
 
-__all__ = ["WindowCache", "without_holes"]
+__all__ = ["WindowCache"]
 
 #: Bytes that are kept in all.
 _MOST_BYTES = 384 * 2**20
@@ -47,20 +47,21 @@ class WindowCache:
         self._bytes = 0
         self._serial = 0
         self._by_rows: bool | None = None
+        self._margins: dict[tuple[int, int], bool] = {}
         itemsize = 4 if movie.dtype.startswith("float") else np.dtype(movie.dtype).itemsize
         share = most_bytes / _PLACES / (movie.n_frames * len(movie.roles) * itemsize)
         #: Edge of what is kept around a place, px.
         self.side_px = math.isqrt(int(share))
 
     def read(self, frame: int, channel: int, rows: slice, columns: slice) -> NDArray[np.generic]:
-        """A part of a plane, without holes, shape as asked for.
+        """A part of a plane as the passes saw it, shape as asked for.
 
         Raises
         ------
         ReadError
             If the plane can't be read.
         """
-        if self._is_by_rows(frame, channel):
+        if self._is_by_rows(frame, channel) and not self._may_have_margin(frame, channel):
             source: Any = self._movie.source
             return np.asarray(source.read_rows(frame, channel, rows.start, rows.stop)[:, columns])
         with self._lock:
@@ -70,7 +71,7 @@ class WindowCache:
                     self._kept.move_to_end(serial)
                     return part[_inside(rows, box[0]), _inside(columns, box[1])]
         box = self._around(rows, columns)
-        part = np.array(without_holes(np.asarray(self._movie.source.read(frame, channel)))[box])
+        part = np.array(fill_plane(np.asarray(self._movie.source.read(frame, channel)))[box])
         self._keep(frame, channel, box, part)
         return part[_inside(rows, box[0]), _inside(columns, box[1])]
 
@@ -83,6 +84,17 @@ class WindowCache:
             if self._by_rows and hasattr(source, "has_rows"):
                 self._by_rows = bool(source.has_rows(frame, channel))
         return self._by_rows
+
+    def _may_have_margin(self, frame: int, channel: int) -> bool:
+        """Whether a plane whose rows can be read may have a margin, which is filled from its surroundings as well."""
+        key = frame, channel
+        if key not in self._margins:
+            source: Any = self._movie.source
+            height = self._movie.height
+            n = min(height // 2, RUN_PX)
+            ends = [np.asarray(source.read_rows(*key, start, start + n)) for start in (0, height - n)]
+            self._margins[key] = may_have_margin(np.concatenate(ends))
+        return self._margins[key]
 
     def _around(self, rows: slice, columns: slice) -> _Box:
         """What is kept around a part: as much as there is room for, and the part at least."""
@@ -114,8 +126,3 @@ def _wider(part: slice, size: int, end: int) -> slice:
     size = min(max(size, part.stop - part.start), end)
     start = min(max(0, (part.start + part.stop - size) // 2), end - size)
     return slice(start, start + size)
-
-
-def without_holes(plane: NDArray[np.generic]) -> NDArray[np.generic]:
-    """A plane as the passes saw it."""
-    return fill_gaps(plane.astype(np.float32)) if np.issubdtype(plane.dtype, np.floating) else plane

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from migradetect.calibration import Calibration
-from migradetect.frame_quality import Quality, fill_gaps, measure_frame
+from migradetect.frame_quality import Quality, fill_plane, measure_frame
 from migradetect.movie import Movie
 from migradetect.params import JudgeParams, Params
 from migradetect.pipeline import analyze
@@ -164,7 +164,7 @@ def test_few_pixels_without_a_number_are_filled_in(data: Data) -> None:
     plane = data[BAD, 0]
     plane[3, 4:9] = np.nan
     before = plane.copy()
-    filled = fill_gaps(plane)
+    filled = fill_plane(plane)
     assert np.array_equal(plane, before, equal_nan=True)
     assert np.isfinite(filled).all()
     assert filled[3, 4] == np.median(plane[np.isfinite(plane)])
