@@ -144,6 +144,12 @@ class Base:
         return Clock(numbers.astype(np.float64) * interval, blurred)
 
     @cached_property
+    def has_margin(self) -> NDArray[np.bool_]:
+        """Whether a part of each frame as recorded was not recorded, shape (T,)."""
+        flags = self.results.frames.set_index("frame")["qc_flags"].reindex(range(self.n_frames)).fillna("")
+        return flags.str.split(",").map(lambda names: "margin" in names).to_numpy(bool)
+
+    @cached_property
     def usable(self) -> Movie:
         """The usable frames as a movie without images: length and calibration for the stages."""
         roles = self.results.provenance.get("channels") or ["tspan4"]

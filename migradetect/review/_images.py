@@ -149,6 +149,11 @@ class Recording:
         bodies = tiles.join(around).astype(np.int32)
         signal, variance, channels = site_images(images, model)
         weight = outside_bodies(bodies, self._base.calibration) * tiles.in_image
+        margin = self._margins(tiles, frames)
+        inside = tiles.is_inside
+        if margin is not None:
+            weight *= margin == 0
+            inside = inside & (tiles.at_centre(margin) == 0)
         site = self._site(tiles, diameter_um, shape)
         calibration = self._base.calibration
 
@@ -158,9 +163,9 @@ class Recording:
         out = read(site)
         if shape is None:
             out, site = _best_shape(out, site, read)
-        out["is_in_field"] = tiles.is_inside
+        out["is_in_field"] = inside
         out["covered"], out["covered_err"] = np.nan, np.nan
-        covered = np.flatnonzero(tiles.is_inside & (tiles.gap_um(bodies) <= CLEAR_UM))
+        covered = np.flatnonzero(inside & (tiles.gap_um(bodies) <= CLEAR_UM))
         if covered.size:
             through = measure_covered(site, covered, signal, variance, bodies, (0.0, 0.0), calibration, model.library)
             out.loc[covered, "covered"], out.loc[covered, "covered_err"] = through
@@ -194,6 +199,23 @@ class Recording:
             self._lose(error)
             return None
         return {role: tiles.join([part[k] for part in parts]) for k, role in enumerate(movie.roles)}
+
+    def _margins(self, tiles: _Tiles, frames: NDArray[np.int64]) -> Image | None:
+        """What was not recorded around the place, in one picture; None where no frame has a margin."""
+        has_margin = self._base.has_margin[frames]
+        if not has_margin.any():
+            return None
+        windows = self._kept_windows
+        try:
+            return tiles.join(
+                [
+                    windows.margin(frame, *box) if on and box is not None else None
+                    for (frame, box), on in zip(tiles.of(frames), has_margin, strict=True)
+                ]
+            )
+        except (ReadError, AxesError, OSError) as error:
+            self._lose(error)
+            return None
 
     def _lose(self, error: Exception) -> None:
         self.problem = f"the images can't be read, so signals of new places are null: {error}"
@@ -277,6 +299,11 @@ class _Tiles:
             after = np.array(tile.shape) - before - part.shape
             tile[:] = np.pad(part, [(before[0], after[0]), (before[1], after[1])], mode="symmetric")
         return out
+
+    def at_centre(self, picture: Image) -> NDArray[np.float32]:
+        """Pixel of the picture at the place in each frame, shape (K,)."""
+        place = np.rint(np.asarray(self._base.calibration.px(self.centre_um))).astype(np.int64)
+        return picture[place[:, 0], place[:, 1]]
 
     @cached_property
     def in_image(self) -> Image:

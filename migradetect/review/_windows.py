@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from migradetect.frame_quality import RUN_PX, fill_plane, may_have_margin
-from migradetect.movie import Movie
+from migradetect.frame_quality import RUN_PX, fill_plane, find_margin, may_have_margin
+from migradetect.movie import DETECTION_ROLES, Movie
 
 __all__ = ["WindowCache"]
 
@@ -19,6 +20,8 @@ __all__ = ["WindowCache"]
 _MOST_BYTES = 384 * 2**20
 #: So many places, each in all frames, share them.
 _PLACES = 2
+#: In place of the number of a channel, for what was not recorded.
+_MARGIN = -1
 
 _Box = tuple[slice, slice]
 
@@ -64,16 +67,44 @@ class WindowCache:
         if self._is_by_rows(frame, channel) and not self._may_have_margin(frame, channel):
             source: Any = self._movie.source
             return np.asarray(source.read_rows(frame, channel, rows.start, rows.stop)[:, columns])
+        return self._part(
+            frame, channel, (rows, columns), lambda: fill_plane(np.asarray(self._movie.source.read(frame, channel)))
+        )
+
+    def margin(self, frame: int, rows: slice, columns: slice) -> NDArray[np.generic]:
+        """Which pixels of a part of a frame were not recorded, shape as asked for.
+
+        Raises
+        ------
+        ReadError
+            If a plane can't be read.
+        """
+
+        def find() -> NDArray[np.generic]:
+            out = np.zeros(self._movie.shape_yx, np.bool_)
+            for role in DETECTION_ROLES:
+                if role in self._movie.roles:
+                    plane = np.asarray(self._movie.source.read(frame, self._movie.roles.index(role)))
+                    margin = find_margin(plane)
+                    out |= False if margin is None else margin
+            return out
+
+        return self._part(frame, _MARGIN, (rows, columns), find)
+
+    def _part(
+        self, frame: int, channel: int, asked: _Box, read: Callable[[], NDArray[np.generic]]
+    ) -> NDArray[np.generic]:
+        """A part of a plane from what is kept; else the plane is read, and what is around the part kept."""
         with self._lock:
             for serial in self._of.get((frame, channel), ()):
                 box, part = self._kept[serial][1:]
-                if _holds(box, (rows, columns)):
+                if _holds(box, asked):
                     self._kept.move_to_end(serial)
-                    return part[_inside(rows, box[0]), _inside(columns, box[1])]
-        box = self._around(rows, columns)
-        part = np.array(fill_plane(np.asarray(self._movie.source.read(frame, channel)))[box])
+                    return part[_inside(asked[0], box[0]), _inside(asked[1], box[1])]
+        box = self._around(*asked)
+        part = np.array(read()[box])
         self._keep(frame, channel, box, part)
-        return part[_inside(rows, box[0]), _inside(columns, box[1])]
+        return part[_inside(asked[0], box[0]), _inside(asked[1], box[1])]
 
     def _is_by_rows(self, frame: int, channel: int) -> bool:
         """Whether rows can be read by themselves; asked of one plane, because those of a movie are stored alike."""

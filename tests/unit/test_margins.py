@@ -1,20 +1,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
+from functools import partial
 
 import cv2
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from migradetect.batch import run_batch
 from migradetect.calibration import Calibration
 from migradetect.frame_quality import fill_plane, find_margin, may_have_margin, measure_frame
-from migradetect.io import open_movie, write_movie
+from migradetect.io import find_movies, write_movie
 from migradetect.movie import Movie
-from migradetect.params import Params
+from migradetect.params import Params, load_params
 from migradetect.pipeline import analyze, preview
 from migradetect.results import Results
+from migradetect.review._base import Base
+from migradetect.review._images import Recording
 from migradetect.review._windows import WindowCache
 from migradetect.synthetic import Simulation, simulate
 
@@ -175,14 +178,44 @@ def test_a_preview_sees_the_same_field(simulation: Simulation, found: tuple[Resu
     assert not seen.images["tspan4"][:, -34:].any()
 
 
-def test_a_review_reads_what_the_passes_read(simulation: Simulation, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def reviewed(simulation: Simulation, tmp_path_factory: pytest.TempPathFactory) -> Base:
+    folder = tmp_path_factory.mktemp("margins")
     data = stabilised(simulation.data)
     data[0] = simulation.data[0]
-    path = tmp_path / "m.tif"
-    write_movie(path, data, "TCYX", CALIBRATION, ("tspan4", "wga"))
-    source = open_movie(path)
-    windows = WindowCache(source)
-    box = slice(4, 60), slice(150, 240)
+    write_movie(folder / "m.tif", data, "TCYX", CALIBRATION, ("tspan4", "wga"))
+    summary = run_batch(find_movies([folder / "m.tif"]), folder / "out", load_params(environ={}), workers=0)
+    assert [one.status for one in summary.outcomes] == ["done"]
+    return Base.load(folder / "out" / "m")
+
+
+def test_a_review_reads_what_the_passes_read(simulation: Simulation, reviewed: Base) -> None:
+    recording = Recording(reviewed)
+    assert recording.movie is not None
+    windows, box = WindowCache(recording.movie), (slice(4, 60), slice(150, 240))
     for frame in (0, 5):
-        np.testing.assert_array_equal(windows.read(frame, 1, *box), fill_plane(data[frame, 1])[box])
-    assert find_margin(data[5, 1]) is not None
+        plane = np.asarray(recording.movie.source.read(frame, 1))
+        np.testing.assert_array_equal(windows.read(frame, 1, *box), fill_plane(plane)[box])
+    assert reviewed.has_margin.tolist() == [False] + [True] * 7
+    assert not windows.margin(0, *box).any()
+    expected = find_margin(plane)
+    assert expected is not None
+    np.testing.assert_array_equal(windows.margin(5, *box), expected[box])
+
+
+def test_a_review_takes_what_lies_under_a_margin_for_out_of_the_field(reviewed: Base) -> None:
+    recording, px = Recording(reviewed), CALIBRATION.pixel_size_um
+    frames = np.arange(8)
+    empty = partial(np.zeros, dtype=np.int32)
+
+    def bodies(frame: int, rows: slice, columns: slice) -> NDArray[np.int32]:
+        return empty((rows.stop - rows.start, columns.stop - columns.start))
+
+    places = np.tile([[100.0 * px, (SIZE - 25.0) * px]], (8, 1))
+    found = recording.measure(places, frames, 1.0, bodies, 0)
+    assert found is not None
+    # the margin reaches 10 + 4 t pixels from the right, and takes two more
+    assert found["is_in_field"].tolist() == [True] * 4 + [False] * 4
+    is_null = found["amplitude"].isna()
+    assert not is_null[:4].any()
+    assert is_null.iloc[-1]
