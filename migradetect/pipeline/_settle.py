@@ -1,4 +1,4 @@
-"""What photometry says of the accepted tracks: some were gone within minutes, or never as large as a migrasome."""
+"""What photometry says of the accepted tracks: some were gone within minutes, too small, or part of another."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from migradetect.doubles import find_same
 from migradetect.lifetimes import Existence
 from migradetect.movie import Movie
 from migradetect.params import Params
@@ -77,10 +78,16 @@ def settle(movie: Movie, params: Params, second: Pass2, traces: pd.DataFrame, is
     least_um, least_min = params.spots.min_diameter_um, params.judge.min_duration_min
     is_small = _full_grown_um(seen, lives, params) < least_um
     is_brief = np.array([_is_brief(life, movie, least_min) for life in lives])
-    keep = ~(is_small | is_brief)
+    same = _same_migrasomes(accepted, lives, ~(is_small | is_brief))
+    keep = ~(is_small | is_brief | np.isin(np.arange(len(lives)), list(same)))
     if keep.all():
         return Settled(second, ordered, seen, lives)
     judged = second.judged.copy()
+    for part, whole in same.items():
+        lives[whole] = _both(lives[whole], lives[part])
+        is_found[whole] |= is_found[part]
+        reason = f"the same migrasome as candidate {accepted.index[whole]}"
+        judged.loc[accepted.index[part], ["kind", "reason"]] = "noise", reason
     for name, reason, where in (
         ("transient", f"gone within {least_min:g} min", is_brief),
         ("subresolution", f"measured smaller than {least_um:g} um", is_small),
@@ -121,6 +128,21 @@ def _is_brief(life: Existence, movie: Movie, least_min: float) -> bool:
         return False
     is_whole = life.first > 1 and life.last < movie.n_frames - 2
     return is_whole and life.fate in ("fade", "rupture") and (life.last - life.first + 1) * interval <= least_min
+
+
+def _same_migrasomes(accepted: pd.DataFrame, lives: list[Existence], is_large: Flags) -> dict[int, int]:
+    """Numbers of lives that go on as another one, and of that one; of those that are migrasomes by themselves."""
+    rows = np.flatnonzero(is_large)
+    places = accepted[["y_stage_um", "x_stage_um"]].to_numpy(float)[rows]
+    first, last = (np.array([getattr(lives[row], end) for row in rows], np.int64) for end in ("first", "last"))
+    found = find_same(places, accepted["diameter_um"].to_numpy(float)[rows], first, last)
+    return {int(rows[part]): int(rows[whole]) for part, whole in found.items()}
+
+
+def _both(one: Existence, other: Existence) -> Existence:
+    """From the first frame of two lives to the end of the one that ends later."""
+    later = other if other.last > one.last else one
+    return replace(later, first=min(one.first, other.first))
 
 
 def _renumbered(ordered: pd.DataFrame, keep: Flags) -> pd.DataFrame:

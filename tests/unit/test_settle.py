@@ -40,8 +40,9 @@ def site(number: int, frames: range, diameter_um: float, covered_from: int = N_F
     )
 
 
-def settled(*sites: tuple[range, float, int], interval_min: float = 2.0):
+def settled(*sites: tuple[range, float, int], interval_min: float = 2.0, apart_um: float = 5.0):
     """Judge sites of (frames, diameter, frame from which a cell covers it)."""
+    places = apart_um * np.arange(len(sites))
     movie = Movie.from_array(
         np.zeros((N_FRAMES, 1, 8, 8), np.uint16), Calibration(0.2, 60 * interval_min), ("wga",), "movie"
     )
@@ -54,8 +55,9 @@ def settled(*sites: tuple[range, float, int], interval_min: float = 2.0):
         {
             "frame_first": [one["frame"].min() for one in found],
             "frame_last": [one["frame"].max() for one in found],
-            "y_stage_um": 1.0,
+            "y_stage_um": places,
             "x_stage_um": 1.0,
+            "diameter_um": [diameter for _, diameter, _ in sites],
             "kind": pd.array(["migrasome"] * len(found), dtype="string"),
             "reason": pd.array([None] * len(found), dtype="string"),
         },
@@ -106,6 +108,27 @@ def test_never_as_large_as_a_migrasome_is_subresolution():
     out = settled(LASTING, (range(5, N_FRAMES), 0.45, N_FRAMES))
     assert out.second.judged["kind"].tolist() == ["migrasome", "subresolution"]
     assert "0.5 um" in out.second.judged["reason"].iloc[1]
+
+
+def test_two_lives_at_one_place_are_one_migrasome():
+    first, later = (range(5, 42), 1.0, N_FRAMES), (range(38, N_FRAMES), 1.2, N_FRAMES)
+    out = settled(first, LASTING, later, apart_um=0.4)
+    # the outer ones are further from each other than from the one between, which lives longest
+    assert out.second.judged["kind"].tolist() == ["noise", "migrasome", "noise"]
+    assert out.second.judged["reason"].tolist()[::2] == ["the same migrasome as candidate 20"] * 2
+    assert len(out.lives) == len(out.seen.amplitude) == 1
+    out = settled(first, later, apart_um=0.4)
+    assert out.second.judged["kind"].tolist() == ["migrasome", "noise"]
+    assert (out.lives[0].first, out.lives[0].last) == (pytest.approx(5, abs=1), N_FRAMES - 1)
+    assert out.lives[0].fate == "persist"
+    assert out.seen.is_found[0, 5:].all()
+
+
+@pytest.mark.parametrize(("apart_um", "second_from"), [(0.7, 38), (0.4, 44)])
+def test_neighbours_and_successors_are_two(apart_um, second_from):
+    out = settled((range(5, 42), 1.0, N_FRAMES), (range(second_from, N_FRAMES), 1.2, N_FRAMES), apart_um=apart_um)
+    assert out.second.judged["kind"].tolist() == ["migrasome", "migrasome"]
+    assert len(out.lives) == 2
 
 
 def test_nothing_accepted():
