@@ -35,6 +35,9 @@ _MOST = 0.9
 _CONVEX = 0.9
 #: Share of the step from the margin to the typical count that is made at once: light fades more slowly.
 _STEP = 0.5
+#: Means of squares with this power of 2 pixels along an edge hold hardly any noise: they tell the range of the
+#: background. From the second one on squares hold no more than that.
+_FREE_OF_NOISE, _LARGE = 3, 5
 #: No sum of camera counts is as large; beyond it arithmetic overflows.
 LARGEST = 1e12
 #: Pairs of pixels that tell the noise, and how far apart they are: neighbours share some where a frame was turned.
@@ -155,13 +158,21 @@ def _is_steep(plane: NDArray[Any], margin: NDArray[np.uint8], value: Any) -> boo
 
 
 def _level(image: Image, recorded: Mask) -> Image:
-    """Background as recorded, and where nothing is the mean of the smallest square of a pyramid that holds any."""
+    """What is recorded, and where nothing is the mean of the smallest square of a pyramid that holds something.
+
+    A body that a margin cuts goes on for the width of small squares, so that its outline does not follow the margin.
+    Large ones hold the level of the background.
+    """
     share = recorded.astype(np.float32)
-    low, middle = np.quantile(image[recorded], (0.05, 0.5))
-    # a body beside a margin ends there: its light does not go on as haze
-    total = np.minimum(image, np.float32(middle + 2 * (middle - low))) * share
-    finer = []
+    total = image * share
+    finer: list[tuple[Image, Image]] = []
+    most = np.float32(np.inf)
     while max(total.shape) > 1:
+        if len(finer) == _FREE_OF_NOISE:
+            low, middle = np.quantile(total[share > 0] / share[share > 0], (0.05, 0.5))
+            most = np.float32(2 * middle - low)
+        if len(finer) >= _LARGE:
+            total = np.minimum(total, most * share)
         finer.append((total, share))
         total, share = halved(total), halved(share)
     level = total / share

@@ -30,7 +30,7 @@ from migradetect.pipeline._pass3 import accepted_sites, run_pass3
 from migradetect.pipeline._progress import Cancel, Progress
 from migradetect.pipeline._second_look import look_again
 from migradetect.pipeline._settle import settle
-from migradetect.pipeline._usable import Timeline, assess, margin_reader, usable_movie
+from migradetect.pipeline._usable import Timeline, assess, usable_movie
 from migradetect.results import Results
 
 __all__ = ["analyze"]
@@ -105,9 +105,7 @@ def analyze(
     give_back_memory()
     clock["link_s"] = time.perf_counter() - start - clock["detect_s"]
     sites = accepted_sites(second)
-    traces, cell_planes, fiber_planes = run_pass3(
-        seen, params, model, first, second, sites, step("measure"), threads, margin_reader(movie, quality)
-    )
+    traces, cell_planes, fiber_planes = run_pass3(seen, params, model, first, second, sites, step("measure"), threads)
     minutes = timeline.numbers.astype(np.float64) * movie.calibration.frame_interval_min
     settled = settle(seen, params, second, traces, blurred_frames(first))
     tracks, migrasomes = collect_sites(seen, params, settled, (cell_planes, fiber_planes), minutes)

@@ -46,6 +46,11 @@ class _AlignedSource:
         )
         return plane[rows][:, columns]
 
+    def margin(self, frame: int) -> NDArray[np.bool_] | None:
+        """What was not recorded of a frame, shape (Y, X); None where all was."""
+        read = getattr(self.source, "margin", None)
+        return None if read is None else read(frame)
+
 
 def channel_shifts(movie: Movie, params: RegistrationParams) -> dict[str, tuple[int, int]]:
     """How far WGA lies beside TSPAN4, by their fine detail.

@@ -142,6 +142,12 @@ class _PartSource:
         """Plane of one frame and channel, shape (Y, X) of the part."""
         return self.source.read(frame, channel)[self.box]
 
+    def margin(self, frame: int) -> NDArray[np.bool_] | None:
+        """What was not recorded of a frame, shape (Y, X) of the part; None where all was."""
+        read = getattr(self.source, "margin", None)
+        margin = None if read is None else read(frame)
+        return None if margin is None else margin[self.box]
+
 
 def sampled_parts(movie: Movie) -> list[tuple[Movie, int]]:
     """A handful of frames spread over the movie, of a large field a part each, as movies of that part."""

@@ -19,6 +19,7 @@ from migradetect.movie import Movie
 from migradetect.params import Params
 from migradetect.pipeline._bowl import above_bowl
 from migradetect.pipeline._model import MovieModel
+from migradetect.pipeline._usable import margin_in
 from migradetect.registration import DetailSpectrum, anchored_detail, shift_between
 
 __all__ = [
@@ -161,11 +162,18 @@ def prepare_frame(
     clean = (cleaner or clean_frame)(movie, index, model)
     raw, half_variance = clean.raw, clean.half_variance
     cells, thick = segment_cells(clean.body, params.cells, calibration, None if before is None else before.cells)
+    margin = margin_in(movie, index)
+    cut = np.unique(cells[margin]) if margin is not None else np.zeros(0, np.int32)
+    if margin is not None:
+        cells[margin], thick[margin] = 0, False
     cell_table = measure_cells(cells, clean.above, calibration)
+    cell_table["touches_border"] |= cell_table["label"].isin(cut)
     # what nobody keeps is not needed again: no new images
     is_kept = cleaner is not None
     del clean
     is_open = outside_bodies(thick, calibration)
+    if margin is not None:
+        is_open[margin] = 0
     weight = is_open.astype(np.float32)
     frame = FrameData(index, cells, cell_table, None)
     signal, variance = _add_channels(frame, raw, half_variance, weight, params, model, calibration, is_kept)

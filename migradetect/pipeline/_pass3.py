@@ -24,6 +24,7 @@ from migradetect.pipeline._model import MovieModel
 from migradetect.pipeline._ordered import InOrder
 from migradetect.pipeline._pass1 import Pass1
 from migradetect.pipeline._pass2 import Pass2, accepted_candidates
+from migradetect.pipeline._usable import margin_in
 from migradetect.results import LabelStack
 
 __all__ = ["CLEAR_UM", "accepted_sites", "relabel", "run_pass3", "site_images"]
@@ -74,7 +75,6 @@ def run_pass3(
     sites: Sites,
     step: Callable[[int], None],
     threads: int = 1,
-    margin_of: Callable[[int], NDArray[np.bool_] | None] = lambda frame: None,
 ) -> tuple[pd.DataFrame, LabelStack, LabelStack]:
     """Photometry and surroundings of each site in each frame.
 
@@ -88,8 +88,6 @@ def run_pass3(
         Called with the number of frames done; may raise to stop.
     threads : int
         While one frame is read, others are measured in further threads; the results are the same.
-    margin_of : callable
-        Pixels of a frame that were not recorded, shape (Y, X), or None: what lies there is out of the field.
 
     Returns
     -------
@@ -116,7 +114,7 @@ def run_pass3(
             fiber_planes.append(fibers)
             drift = (float(second.drift_um[t, 0]), float(second.drift_um[t, 1]))
             if sites.site_id.size:
-                images = _images(movie, t, model, cells, margin_of(t))
+                images = _images(movie, t, model, cells)
                 root = np.sqrt(images.variance)
                 arms.read(t, np.divide(images.signal, root, out=root), images.weight, drift)
                 ordered.do(partial(_measure, images, model, sites, cells, fibers, drift, movie.calibration))
@@ -141,7 +139,7 @@ class _Images:
     channels: dict[str, tuple[Image, Image]]
     """Counts and their variance."""
     margin: NDArray[np.bool_] | None
-    """What was not recorded."""
+    """What was not recorded: what lies there is out of the field."""
 
 
 def site_images(images: dict[str, Image], model: MovieModel) -> tuple[Image, Image, dict[str, tuple[Image, Image]]]:
@@ -176,9 +174,10 @@ def site_images(images: dict[str, Image], model: MovieModel) -> tuple[Image, Ima
     return signal, doubled(half_variance, shape), channels
 
 
-def _images(movie: Movie, t: int, model: MovieModel, cells: NDArray[Any], margin: NDArray[np.bool_] | None) -> _Images:
+def _images(movie: Movie, t: int, model: MovieModel, cells: NDArray[Any]) -> _Images:
     signal, variance, channels = site_images({role: movie.frame(t, role) for role in movie.roles}, model)
     weight = outside_bodies(cells, movie.calibration).astype(np.float32)
+    margin = margin_in(movie, t)
     if margin is not None:
         weight[margin] = 0
     return _Images(t, signal, variance, weight, channels, margin)

@@ -6,7 +6,6 @@ begin one, or pull a fit. All passes count the usable frames; here is what knows
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -24,7 +23,7 @@ from migradetect.pipeline._progress import Step
 from migradetect.registration import anchored_detail, estimate_shift
 from migradetect.results import LabelStack
 
-__all__ = ["Timeline", "assess", "filled_movie", "margin_reader", "recorded_detail", "usable_movie"]
+__all__ = ["Timeline", "assess", "filled_movie", "margin_in", "recorded_detail", "usable_movie"]
 
 
 @dataclass(frozen=True)
@@ -33,10 +32,29 @@ class _UsableSource:
 
     source: FrameSource
     numbers: tuple[int, ...]
+    channels: tuple[int, ...]
+    """Those that are searched."""
+    has_margin: frozenset[int] | None = None
+    """Frames as recorded that have a margin; None where that is not known."""
 
     def read(self, frame: int, channel: int) -> NDArray[Any]:
         """Plane of one usable frame, shape (Y, X)."""
         return fill_plane(self.source.read(self.numbers[frame], channel))
+
+    def margin(self, frame: int) -> NDArray[np.bool_] | None:
+        """What was not recorded of a usable frame, shape (Y, X); None where all was."""
+        number = self.numbers[frame]
+        if self.has_margin is not None and number not in self.has_margin:
+            return None
+        found = [find_margin(self.source.read(number, channel)) for channel in self.channels]
+        known = [margin for margin in found if margin is not None]
+        return np.logical_or.reduce(known) if known else None
+
+
+def margin_in(movie: Movie, frame: int) -> NDArray[np.bool_] | None:
+    """What was not recorded of a frame of a movie from :func:`usable_movie`, shape (Y, X); None where all was."""
+    read = getattr(movie.source, "margin", None)
+    return None if read is None else read(frame)
 
 
 def assess(movie: Movie, params: Params, step: Step, threads: int = 1) -> Quality:
@@ -93,34 +111,18 @@ def recorded_detail(image: NDArray[np.float32], movie: Movie) -> NDArray[np.floa
 def usable_movie(movie: Movie, quality: Quality) -> Movie:
     """The movie without the frames that can't be used; at least one frame must be left."""
     numbers = tuple(int(number) for number in quality.numbers)
-    return replace(movie, n_frames=len(numbers), source=_UsableSource(movie.source, numbers))
+    has_margin = frozenset(frame for frame, flags in enumerate(quality.flags) if "margin" in flags)
+    source = _UsableSource(movie.source, numbers, _searched(movie), has_margin)
+    return replace(movie, n_frames=len(numbers), source=source)
 
 
 def filled_movie(movie: Movie) -> Movie:
     """The movie with what was not recorded filled in, as :func:`usable_movie` does where all frames can be used."""
-    return replace(movie, source=_UsableSource(movie.source, tuple(range(movie.n_frames))))
+    return replace(movie, source=_UsableSource(movie.source, tuple(range(movie.n_frames)), _searched(movie)))
 
 
-def margin_reader(movie: Movie, quality: Quality) -> Callable[[int], NDArray[np.bool_] | None]:
-    """What tells, by the number of a usable frame, which of its pixels lie in a margin; None where there is none.
-
-    Parameters
-    ----------
-    movie : Movie
-        As recorded.
-    quality : Quality
-        Of its frames; those without the flag are not read.
-    """
-    roles = [role for role in movie.roles if role in DETECTION_ROLES]
-
-    def read(usable: int) -> NDArray[np.bool_] | None:
-        frame = int(quality.numbers[usable])
-        if "margin" not in quality.flags[frame]:
-            return None
-        found = [find_margin(movie.frame(frame, role)) for role in roles]
-        return np.logical_or.reduce([margin for margin in found if margin is not None])
-
-    return read
+def _searched(movie: Movie) -> tuple[int, ...]:
+    return tuple(k for k, role in enumerate(movie.roles) if role in DETECTION_ROLES)
 
 
 @dataclass(frozen=True)

@@ -88,7 +88,7 @@ def test_a_body_ends_at_the_margin() -> None:
     spoilt = np.where(X < 20, 0, recorded(body=2000.0))
     filled = fill_plane(spoilt)
     assert filled[100:156, 22:50].min() > 2000
-    assert filled[100:156, :15].mean() < 700
+    assert filled[:, :20].mean() < 1500
 
 
 def dark(plane: Plane, share: float) -> Plane:
@@ -160,6 +160,22 @@ def test_a_margin_changes_nothing_in_the_rest_of_the_field(found: tuple[Results,
     assert (apart < 0.4).mean() > 0.8
     areas = [(results.labels["cells"][6][:, :-44] > 0).sum() for results in found]
     assert areas[1] == pytest.approx(areas[0], rel=0.05)
+
+
+def test_a_body_is_outlined_up_to_the_margin_and_nothing_is_drawn_beyond(simulation: Simulation) -> None:
+    data = simulation.data.copy()
+    body = np.hypot(Y - 128, X - 215) < 45
+    data[:, :, body] += 4000
+    data = stabilised(data)
+    results = analyze(movie(data))
+    for t in range(8):
+        margin = find_margin(data[t, 0])
+        assert margin is not None
+        for name in ("cells", "fibers"):
+            assert not results.labels[name][t][margin].any(), name
+        # found up to the margin
+        cells = results.labels["cells"][t] > 0
+        assert cells[body & ~margin].mean() > 0.9
 
 
 def test_what_comes_under_a_margin_has_left_the_field(found: tuple[Results, Results]) -> None:
