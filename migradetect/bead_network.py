@@ -105,6 +105,7 @@ def bead_log_odds(patches: Image, weights: Weights) -> NDArray[np.float64]:
         x = encoded(patches[start : start + _BATCH], weights, "conv")
         middle = x.shape[2] // 2
         seen = np.concatenate([x.mean(axis=(2, 3)), x[:, :, middle, middle]]).T
-        seen = np.maximum(seen @ weights["dense1"].T + weights["dense1_bias"], 0)
-        out[start : start + _BATCH] = (seen @ weights["dense2"].T + weights["dense2_bias"])[:, 0]
+        # not by a product of matrices, whose sums depend on the number of threads
+        seen = np.maximum(np.einsum("ni,oi->no", seen, weights["dense1"]) + weights["dense1_bias"], 0)
+        out[start : start + _BATCH] = (np.einsum("ni,oi->no", seen, weights["dense2"]) + weights["dense2_bias"])[:, 0]
     return np.clip(out, -_MOST, _MOST)

@@ -159,9 +159,11 @@ def _answers(near: Image, wide: Image, is_seen: NDArray[np.bool_], weights: Weig
     """Log-odds of places by one view of their pictures."""
     features = _near_features(near, is_seen, weights), _seen(wide, weights, "wide"), is_seen.astype(np.float32)
     x = np.concatenate(features, axis=1)
-    for k in (1, 2):
-        x = np.maximum(x @ weights[f"dense{k}"].T + weights[f"dense{k}_bias"], 0)
-    return np.asarray((x @ weights["dense3"].T + weights["dense3_bias"])[:, 0], np.float64)
+    for k in (1, 2, 3):
+        # not by a product of matrices, whose sums depend on the number of threads
+        x = np.einsum("ni,oi->no", x, weights[f"dense{k}"]) + weights[f"dense{k}_bias"]
+        x = np.maximum(x, 0) if k < 3 else x
+    return np.asarray(x[:, 0], np.float64)
 
 
 def _near_features(near: Image, is_seen: NDArray[np.bool_], weights: Weights) -> Image:
