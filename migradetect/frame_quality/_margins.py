@@ -65,11 +65,13 @@ def find_margin(plane: NDArray[Any]) -> Mask | None:
     ndarray of bool, shape (Y, X), or None
         None where all were recorded.
     """
-    values = _corner_values(plane)
+    # infinite and absurd numbers are damage
+    values = [value for value in _corner_values(plane) if np.isnan(value) or is_count(value)]
     if not values:
         return None
+    numbers = [value for value in values if not np.isnan(value)]
     one_value = np.isnan(plane) if np.issubdtype(plane.dtype, np.floating) else np.zeros(plane.shape, np.bool_)
-    for value in values:
+    for value in numbers:
         one_value |= plane == value
     # outside the frame is margin as well, so that a narrow one along an edge is wide enough
     pad = _LEAST_PX - 1
@@ -81,7 +83,7 @@ def find_margin(plane: NDArray[Any]) -> Mask | None:
     if not 0 < share <= _MOST:
         return None
     margin = np.asarray(cv2.dilate(margin, np.ones((2 * _MIXED_PX + 1, 2 * _MIXED_PX + 1), np.uint8)), np.uint8)
-    if all(np.isnan(value) for value in values) or (_is_convex(margin == 0) and _is_steep(plane, margin, values[0])):
+    if not numbers or (_is_convex(margin == 0) and _is_steep(plane, margin, numbers[0])):
         return margin.view(np.bool_)
     return None
 
@@ -117,8 +119,8 @@ def fill_gaps(image: Image) -> Image:
     return np.where(good, image, np.median(image[good]) if good.any() else np.float32(0)).astype(np.float32)
 
 
-def is_count(image: Image) -> Mask:
-    """Pixels that hold a number that a camera could have counted."""
+def is_count(image: Any) -> Any:
+    """Whether pixels, or one, hold a number that a camera could have counted."""
     return np.abs(image) < LARGEST  # false for NaN too
 
 
