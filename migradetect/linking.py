@@ -17,6 +17,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import cKDTree
 
 from migradetect.params import LinkingParams
+from migradetect.tables import in_order
 
 __all__ = [
     "OverlapLinker",
@@ -61,22 +62,19 @@ def link_spots(spots: pd.DataFrame, params: LinkingParams) -> pd.DataFrame:
     pandas.DataFrame
         A copy in the order of the frames, with the integer column `candidate_id`, from 1.
     """
-    out = spots.copy()
     if spots.empty:
-        out["candidate_id"] = pd.Series(dtype=np.int64)
-        return out
+        return spots.assign(candidate_id=pd.Series(dtype=np.int64))
     if spots["frame"].nunique() == 1:
-        out["candidate_id"] = np.arange(1, len(out) + 1)
-        return out
-    out = out.sort_values("frame", kind="stable", ignore_index=True)
+        return spots.assign(candidate_id=np.arange(1, len(spots) + 1))
+    # of millions of rows each copy counts
+    out = in_order(spots, "frame").reset_index(drop=True)
     frame = out["frame"].to_numpy(np.int64)
     size_um = _SIZE_UM * np.log2(np.clip(out["scale_um"].to_numpy(float), 0.1, None))
     places = np.column_stack([out[["y_stage_um", "x_stage_um"]].to_numpy(float), size_um])
     track, is_crowded = _only_ways(places, frame, params)
     for rows in _batches(track, is_crowded):
         track[rows] = track.max() + 1 + _linked_by_trackpy(places[rows], frame[rows], params)
-    out["candidate_id"] = pd.factorize(track)[0].astype(np.int64) + 1
-    return out
+    return out.assign(candidate_id=pd.factorize(track)[0].astype(np.int64) + 1)
 
 
 def _only_ways(places: NDArray[np.float64], frame: Labels, params: LinkingParams) -> tuple[Labels, NDArray[np.bool_]]:
@@ -174,7 +172,8 @@ def thin_crowds(spots: pd.DataFrame, area_um2: float) -> pd.DataFrame:
         The rows that are kept, in their order, with a new index.
     """
     rank = spots.groupby("frame")["snr"].rank(method="first", ascending=False)
-    return spots[(rank <= candidate_limit(area_um2)).to_numpy(bool)].reset_index(drop=True)
+    is_kept = (rank <= candidate_limit(area_um2)).to_numpy(bool)
+    return (spots if is_kept.all() else spots[is_kept]).reset_index(drop=True)
 
 
 def candidate_limit(area_um2: float) -> int:
@@ -222,11 +221,12 @@ def merge_sites(linked: pd.DataFrame, max_overlap_frames: int = 2) -> pd.DataFra
     number = np.empty(len(tracks), np.int64)
     _, number[:] = np.unique(site, return_inverse=True)
     row = tracks.index.get_indexer(pd.Index(linked["candidate_id"]))
-    out = linked.assign(candidate_id=number[row] + 1)
-    snr = -out["blob_snr"].to_numpy(float)
-    order = np.lexsort((snr, out["frame"].to_numpy(), out["candidate_id"].to_numpy()))
-    out = out.iloc[order]
-    return out[~out.duplicated(["candidate_id", "frame"])].reset_index(drop=True)
+    candidate, frame = number[row] + 1, linked["frame"].to_numpy()
+    order = np.lexsort((-linked["blob_snr"].to_numpy(float), frame, candidate))
+    is_first = np.ones(order.size, np.bool_)
+    is_first[1:] = (np.diff(candidate[order]) != 0) | (np.diff(frame[order]) != 0)
+    kept = order[is_first]
+    return linked.iloc[kept].assign(candidate_id=candidate[kept]).reset_index(drop=True)
 
 
 @njit(cache=True, nogil=True)

@@ -145,14 +145,18 @@ def link_candidates(movie: Movie, params: Params, first: Pass1) -> tuple[NDArray
     """
     drift = np.array([[row["drift_y_um"], row["drift_x_um"]] for row in first.frames])
     # all the evidence of millions of spots is read once, in the order in which it is needed
-    spots = first.spots.columns(_LINKED_BY)
-    spots["row"] = np.arange(len(spots))
-    linked = link_coloured(thin_crowds(spots, _area_um2(movie)), params)
+    linked = link_coloured(thin_crowds(_numbered(first), _area_um2(movie)), params)
     if params.registration.enabled and movie.n_frames > 2:
         drift, linked = _refine_drift(drift, linked)
     linked = merge_sites(linked)
     found = {name: linked[name] for name in ("y_stage_um", "x_stage_um", "colour", "candidate_id")}
     return drift, first.spots.rows(linked["row"].to_numpy(np.int64)).assign(**found)
+
+
+def _numbered(first: Pass1) -> pd.DataFrame:
+    """What candidates are linked by, with the number of each."""
+    spots = first.spots.columns(_LINKED_BY)
+    return spots.assign(row=np.arange(len(spots)))
 
 
 def _area_um2(movie: Movie) -> float:
