@@ -19,6 +19,8 @@ __all__ = ["WorkerPlan", "auto_workers", "available_bytes", "available_cores", "
 #: Peak memory of a worker: libraries and tables, and per pixel of a frame the images of the sliding window. Measured by
 #: `workflows/benchmark/memory.py` (0.43 GB at 512 x 512 x 2, 0.52 at 1024, 1.0 at 2048), rounded up by a fifth.
 BASE_BYTES, BYTES_PER_PIXEL = 460_000_000, 175
+#: Linking sees the candidates of all frames; per pixel and frame. 500 frames of 2048 x 2048 x 2 take 1.6 GB, 200 0.94.
+BYTES_PER_PIXEL_AND_FRAME = 0.6
 #: Movies that are opened to see how large a frame is: those with the largest files, and some spread over the others.
 _LOOKED_AT = 64
 _CGROUPS = Path("/sys/fs/cgroup")
@@ -104,12 +106,12 @@ def auto_workers(n_movies: int, peak: int | None = None) -> int:
     return max(1, count)
 
 
-def peak_bytes(height_px: int, width_px: int) -> int:
-    """Estimated peak memory of a worker, bytes; it does not grow with the number of frames.
+def peak_bytes(height_px: int, width_px: int, n_frames: int = 1) -> int:
+    """Estimated peak memory of a worker, bytes: that of images, or from about 290 frames on that of linking.
 
     Two channels are assumed; one needs a little less.
     """
-    return BASE_BYTES + BYTES_PER_PIXEL * height_px * width_px
+    return BASE_BYTES + round(height_px * width_px * max(BYTES_PER_PIXEL, BYTES_PER_PIXEL_AND_FRAME * n_frames))
 
 
 def _largest_peak(entries: Sequence[MovieEntry]) -> int | None:
@@ -124,7 +126,7 @@ def _largest_peak(entries: Sequence[MovieEntry]) -> int | None:
     for entry in few:
         with contextlib.suppress(MigradetectError):  # it will fail by itself, and say why
             movie = open_movie(entry)
-            peaks.append(peak_bytes(movie.height, movie.width))
+            peaks.append(peak_bytes(movie.height, movie.width, movie.n_frames))
     return max(peaks, default=None)
 
 

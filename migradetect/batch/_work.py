@@ -74,5 +74,5 @@ def estimate_work(entries: Sequence[MovieEntry]) -> Work:
         except MigradetectError:
             continue  # it will fail by itself, and say why
         pixels.append(movie.n_frames * movie.height * movie.width * len(movie.channels))
-        peaks.append(peak_bytes(movie.height, movie.width))
+        peaks.append(peak_bytes(movie.height, movie.width, movie.n_frames))
     return Work(len(pixels), sum(pixels), max(pixels, default=0), max(peaks, default=peak_bytes(1, 1)))

@@ -204,6 +204,12 @@ def test_auto_workers_by_memory(monkeypatch):
     assert auto_workers(100, peak=3_000) == 8
 
 
+def test_long_movies_need_more_memory():
+    # 0.94 and 1.6 GB as measured
+    assert peak_bytes(2048, 2048, 200) == peak_bytes(2048, 2048, 1) > 0.94e9
+    assert 1.6e9 < peak_bytes(2048, 2048, 500) < 2e9
+
+
 def test_plan_tells_why_not_more(monkeypatch, tmp_path):
     monkeypatch.setattr(_resources, "available_cores", lambda: 8)
     batch_fakes.make_movies(tmp_path / "in", "a", "b", "c")

@@ -73,7 +73,7 @@ def main() -> int:
                        "--channels", ",".join(simulation.roles)]  # fmt: skip
             peak, seconds = peak_of(command)
             peaks.append(peak)
-            expected = peak_bytes(options.size, options.size) / 1e6
+            expected = peak_bytes(options.size, options.size, n) / 1e6
             words = f"peak {peak:.0f} MB (`--workers auto` reckons with {expected:.0f}), {seconds:.0f} s"
             print(f"{n} frames of {options.size} x {options.size} x 2: {words}", flush=True)
     print(f"largest over smallest: {max(peaks) / min(peaks):.3f}")
