@@ -19,7 +19,8 @@ __all__ = ["WorkerPlan", "auto_workers", "available_bytes", "available_cores", "
 #: Peak memory of a worker: libraries and tables, and per pixel of a frame the images of the sliding window. Measured by
 #: `workflows/benchmark/memory.py` (0.43 GB at 512 x 512 x 2, 0.52 at 1024, 1.0 at 2048), rounded up by a fifth.
 BASE_BYTES, BYTES_PER_PIXEL = 460_000_000, 175
-#: Linking sees the candidates of all frames; per pixel and frame. 500 frames of 2048 x 2048 x 2 take 1.6 GB, 200 0.94.
+#: Linking sees the candidates of all frames; bytes for each pixel of each frame. 500 frames of 2048 x 2048 x 2 take
+#: 1.6 GB, 200 take 0.94.
 BYTES_PER_PIXEL_AND_FRAME = 0.6
 #: Movies that are opened to see how large a frame is: those with the largest files, and some spread over the others.
 _LOOKED_AT = 64

@@ -6,7 +6,7 @@ recorded is filled in.
 """
 
 from migradetect.frame_quality._judge import Quality, judge_frames
-from migradetect.frame_quality._margins import RUN_PX, fill_plane, find_margin, may_have_margin
+from migradetect.frame_quality._margins import RUN_PX, fill_plane, find_margin, find_margins, may_have_margin
 from migradetect.frame_quality._measure import FrameFacts, measure_frame
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Quality",
     "fill_plane",
     "find_margin",
+    "find_margins",
     "judge_frames",
     "may_have_margin",
     "measure_frame",

@@ -8,6 +8,7 @@ noise.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterable
 from typing import Any
 
 import cv2
@@ -16,7 +17,17 @@ from numpy.typing import NDArray
 
 from migradetect.filters import doubled, halved
 
-__all__ = ["LARGEST", "RUN_PX", "fill_gaps", "fill_plane", "find_margin", "is_count", "may_have_margin"]
+__all__ = [
+    "LARGEST",
+    "RUN_PX",
+    "fill_gaps",
+    "fill_margin",
+    "fill_plane",
+    "find_margin",
+    "find_margins",
+    "is_count",
+    "may_have_margin",
+]
 
 Image = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -50,6 +61,12 @@ def may_have_margin(plane: NDArray[Any]) -> bool:
     Its first and last :data:`RUN_PX` rows alone, one below the other, tell as much.
     """
     return bool(_corner_values(plane))
+
+
+def find_margins(planes: Iterable[NDArray[Any]]) -> Mask | None:
+    """Pixels that were not recorded in one of several planes of a frame, as :func:`find_margin` finds them."""
+    found = [margin for margin in map(find_margin, planes) if margin is not None]
+    return np.logical_or.reduce(found) if found else None
 
 
 def find_margin(plane: NDArray[Any]) -> Mask | None:
@@ -105,6 +122,11 @@ def fill_plane(plane: NDArray[Any]) -> NDArray[Any]:
     margin = find_margin(plane)
     if margin is None:
         return fill_gaps(plane.astype(np.float32, copy=False)) if np.issubdtype(plane.dtype, np.floating) else plane
+    return fill_margin(plane, margin)
+
+
+def fill_margin(plane: NDArray[Any], margin: Mask) -> Image:
+    """As :func:`fill_plane`, where the margin, shape (Y, X), was found already."""
     image = fill_gaps(np.where(margin, np.float32(np.nan), plane.astype(np.float32)))
     rng = np.random.default_rng(zlib.crc32(np.ascontiguousarray(plane).tobytes()))
     image[margin] = _level(image, ~margin)[margin] + rng.choice(_noise(image, ~margin, rng), np.count_nonzero(margin))

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from migradetect.filters import estimate_noise, halved, typical
-from migradetect.frame_quality._margins import LARGEST, fill_gaps, fill_plane, find_margin, is_count
+from migradetect.frame_quality._margins import LARGEST, fill_gaps, fill_margin, find_margin, is_count
 
 __all__ = ["THUMB_PX", "FrameFacts", "measure_frame"]
 
@@ -75,7 +75,7 @@ def measure_frame(image: Image) -> FrameFacts:
             n_bad, np.nan, np.nan, 0.0, np.nan, 0.0, 0.0, 0.0, 0.0, 0.0, np.zeros((THUMB_PX, THUMB_PX), np.float32)
         )
     if margin is not None:
-        image = fill_plane(image)
+        image = fill_margin(image, margin)
     elif n_bad:
         image = fill_gaps(image)
     low, high, _, _ = cv2.minMaxLoc(image)

@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from migradetect.filters import quantile
-from migradetect.frame_quality import FrameFacts, Quality, fill_plane, find_margin, judge_frames, measure_frame
+from migradetect.frame_quality import FrameFacts, Quality, fill_plane, find_margins, judge_frames, measure_frame
 from migradetect.movie import DETECTION_ROLES, FrameSource, Movie
 from migradetect.params import Params
 from migradetect.pipeline._ordered import InOrder
@@ -46,9 +46,7 @@ class _UsableSource:
         number = self.numbers[frame]
         if self.has_margin is not None and number not in self.has_margin:
             return None
-        found = [find_margin(self.source.read(number, channel)) for channel in self.channels]
-        known = [margin for margin in found if margin is not None]
-        return np.logical_or.reduce(known) if known else None
+        return find_margins(self.source.read(number, channel) for channel in self.channels)
 
 
 def margin_in(movie: Movie, frame: int) -> NDArray[np.bool_] | None:

@@ -138,16 +138,19 @@ class Base:
     def clock(self) -> Clock:
         """Times of the usable frames, and which are blurred."""
         numbers = self.timeline.numbers
-        flags = self.results.frames.set_index("frame")["qc_flags"].reindex(numbers).fillna("")
-        blurred = flags.str.split(",").map(lambda names: "out_of_focus" in names).to_numpy(bool)
+        blurred = self._has_flag("out_of_focus")[numbers]
         interval = self.calibration.frame_interval_min
         return Clock(numbers.astype(np.float64) * interval, blurred)
 
     @cached_property
     def has_margin(self) -> NDArray[np.bool_]:
         """Whether a part of each frame as recorded was not recorded, shape (T,)."""
+        return self._has_flag("margin")
+
+    def _has_flag(self, flag: str) -> NDArray[np.bool_]:
+        """Whether each frame as recorded has a flag, shape (T,)."""
         flags = self.results.frames.set_index("frame")["qc_flags"].reindex(range(self.n_frames)).fillna("")
-        return flags.str.split(",").map(lambda names: "margin" in names).to_numpy(bool)
+        return flags.str.split(",").map(lambda names: flag in names).to_numpy(bool)
 
     @cached_property
     def usable(self) -> Movie:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from migradetect.frame_quality import RUN_PX, fill_plane, find_margin, may_have_margin
+from migradetect.frame_quality import RUN_PX, fill_plane, find_margins, may_have_margin
 from migradetect.movie import DETECTION_ROLES, Movie
 
 __all__ = ["WindowCache"]
@@ -81,13 +81,10 @@ class WindowCache:
         """
 
         def find() -> NDArray[np.generic]:
-            out = np.zeros(self._movie.shape_yx, np.bool_)
-            for role in DETECTION_ROLES:
-                if role in self._movie.roles:
-                    plane = np.asarray(self._movie.source.read(frame, self._movie.roles.index(role)))
-                    margin = find_margin(plane)
-                    out |= False if margin is None else margin
-            return out
+            source, roles = self._movie.source, self._movie.roles
+            searched = [channel for channel, role in enumerate(roles) if role in DETECTION_ROLES]
+            margin = find_margins(np.asarray(source.read(frame, channel)) for channel in searched)
+            return np.zeros(self._movie.shape_yx, np.bool_) if margin is None else margin
 
         return self._part(frame, _MARGIN, (rows, columns), find)
 
